@@ -1,0 +1,30 @@
+"""The Apache MXNet backend.
+
+``arrays`` converts, ``chapter`` teaches, ``ops`` computes with ``mxnet.nd``
+and ``mxnet.sym``, ``layers`` holds Gluon ``HybridBlock`` classes, and
+``_compat`` keeps MXNet 1.9.1 importable. This file imports nothing but the
+description of a backend.
+"""
+
+from convbridge.protocol import BackendSpec
+
+_NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 on the CPU."
+_HALF_CONVOLUTION = "MXNet 1.9.1 has no float16 matrix product on the CPU ('FP16 gemm on cpu not implemented')."
+
+SPEC = BackendSpec(
+    name="mxnet",
+    package="convbridge_mxnet",
+    framework="mxnet",
+    array_types=("mxnet.ndarray:NDArray",),
+    layer_types=("mxnet.gluon:Block",),
+    aliases=("mx",),
+    install_hint="pip install 'convbridge[mxnet]' (on NumPy 2: pip install --no-deps mxnet==1.9.1)",
+    unsupported={
+        "conv2d[float16]": _HALF_CONVOLUTION,
+        "conv2d[bfloat16]": _NO_BFLOAT16,
+        "max_pool2d[bfloat16]": _NO_BFLOAT16,
+        "avg_pool2d[bfloat16]": _NO_BFLOAT16,
+        "asarray[bfloat16]": _NO_BFLOAT16,
+    },
+    max_elements=2**31,
+)

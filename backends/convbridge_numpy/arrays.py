@@ -1,0 +1,75 @@
+"""NumPy arrays: conversion and the few operations that the facade needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Array:
+    """Convert to a C-contiguous array of native byte order."""
+    wanted = np.dtype(dtype) if dtype else obj.dtype.newbyteorder("=")
+    return np.ascontiguousarray(obj, wanted).reshape(obj.shape)
+
+
+def to_numpy(x: Array) -> Array:
+    """Return a copy."""
+    return np.array(x)
+
+
+def dtype_name(x: Array) -> str:
+    """Name the dtype as NumPy spells it."""
+    return x.dtype.name
+
+
+def shape(x: Array) -> tuple[Any, ...]:
+    """Return the shape."""
+    return x.shape
+
+
+def length(x: Array, axis: int) -> Any:
+    """Return an axis' length."""
+    return x.shape[axis]
+
+
+def add_leading_axes(x: Array, count: int) -> Array:
+    """Put ``count`` axes of length 1 in front."""
+    return x.reshape((1,) * count + x.shape)
+
+
+def drop_leading_axes(x: Array, count: int) -> Array:
+    """Remove ``count`` axes of length 1 from the front."""
+    return x.reshape(x.shape[count:])
+
+
+def flip(x: Array) -> Array:
+    """Reverse the rows and the columns of a matrix."""
+    return x[::-1, ::-1]
+
+
+def tensordot(a: Array, b: Array) -> Array:
+    """Contract the last axis of ``a`` with the first axis of ``b``."""
+    return np.tensordot(a, b, axes=1)
+
+
+def reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    """Give the same elements another shape."""
+    return x.reshape(shape)
+
+
+def empty_batch(shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
+    """Return an array without elements."""
+    return np.empty(shape, inputs[0].dtype)
+
+
+def on_host(x: Array) -> bool:
+    """Tell that the array lives in the machine's memory."""
+    return True
+
+
+def devices() -> tuple[str, ...]:
+    """Name the devices."""
+    return ("cpu",)

@@ -1,0 +1,109 @@
+"""Convolution and pooling in NumPy, with convbridge's semantics.
+
+NumPy has no such operators; the algorithms lie in ``engine/``. This file
+brings the layout, the padding and the dtype into the form they expect:
+channels first, no padding, float32 or float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convbridge.geometry import Pair, Sides
+from convbridge_numpy.engine import convolve, pool
+
+Array = np.ndarray[Any, Any]
+
+
+def _channels_first(X: Array, data_format: str) -> Array:
+    return X if data_format == "NCHW" else X.transpose(0, 3, 1, 2)
+
+
+def _as_given(Y: Array, data_format: str) -> Array:
+    return Y if data_format == "NCHW" else np.ascontiguousarray(Y.transpose(0, 2, 3, 1))
+
+
+def _widen(X: Array) -> Array:
+    """Compute halves in single precision, which rounds once at the end instead of at every step."""
+    return X.astype(np.float32) if X.dtype == np.float16 else X
+
+
+def _pad(X: Array, padding: Sides, value: float) -> Array:
+    """Put a constant around the image; without padding, return it as it is."""
+    if not any(padding):
+        return X
+    top, bottom, left, right = padding
+    n, c, h, w = X.shape
+    padded = np.full((n, c, top + h + bottom, left + w + right), value, X.dtype)
+    padded[:, :, top : top + h, left : left + w] = X
+    return padded
+
+
+def conv2d(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Array:
+    """Cross-correlate."""
+    image = _pad(_widen(_channels_first(X, data_format)), padding, 0.0)
+    with np.errstate(all="ignore"):  # infinities and NaNs are values here, as in the other frameworks
+        Y = convolve.conv2d(image, _widen(weight), stride, dilation, groups)
+        if bias is not None:
+            Y += bias.reshape(-1, 1, 1)
+        return _as_given(Y, data_format).astype(X.dtype, copy=False)
+
+
+def max_pool2d(
+    X: Array,
+    pool_size: Pair,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Take the maximum of every window; padding counts as minus infinity."""
+    image = _pad(_channels_first(X, data_format), padding, -np.inf)
+    with np.errstate(all="ignore"):
+        Y = pool.reduce_windows(image, pool_size, stride, dilation, np.maximum)
+        return _as_given(Y, data_format)
+
+
+def avg_pool2d(
+    X: Array,
+    pool_size: Pair,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Average every window over the image and the ``counted`` part of its padding."""
+    image = _widen(_channels_first(X, data_format))
+    padded = _pad(image, padding, 0.0)
+    with np.errstate(all="ignore"):
+        Y = pool.reduce_windows(padded, pool_size, stride, dilation, np.add)
+        if counted == padding:
+            Y /= pool_size[0] * pool_size[1]
+        else:
+            Y /= _window_counts(image, pool_size, stride, padding, counted, dilation)
+        return _as_given(Y, data_format).astype(X.dtype, copy=False)
+
+
+def _window_counts(
+    image: Array, pool_size: Pair, stride: Pair, padding: Sides, counted: Sides, dilation: Pair
+) -> Array:
+    """Count what an average divides by: pool an image of ones like the image itself."""
+    ones = np.ones((1, 1, *image.shape[2:]), image.dtype)
+    uncounted = Sides(*(all_of - part for all_of, part in zip(padding, counted)))
+    ones = _pad(_pad(ones, counted, 1.0), uncounted, 0.0)
+    return pool.reduce_windows(ones, pool_size, stride, dilation, np.add)

@@ -1,0 +1,92 @@
+"""One API for 2-D convolution and pooling over NumPy, PyTorch, TensorFlow and Apache MXNet.
+
+Importing convbridge imports NumPy and nothing else that is heavy: no
+framework, no plugin, no file. A framework is imported when its backend first
+runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from convbridge.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BackendBrokenError,
+    BackendNotInstalledError,
+    BackendOperationError,
+    ConvbridgeError,
+    MixedBackendsError,
+    ShapeError,
+    UnknownBackendError,
+    UnsupportedOperationError,
+)
+from convbridge.functional import (
+    asarray,
+    conv2d,
+    convolve2d,
+    corr2d,
+    corr2d_multi_in,
+    corr2d_multi_in_out,
+    corr2d_multi_in_out_1x1,
+    pool2d,
+    to_numpy,
+)
+from convbridge.geometry import ReceptiveField, output_shape, receptive_field, same_padding
+from convbridge.layers import AvgPool2D, Conv2D, MaxPool2D, comp_conv2d
+from convbridge.registry import available_backends, import_framework
+from convbridge.selection import get_backend, set_backend, use_backend, use_precision
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentError",
+    "ArgumentTypeError",
+    "AvgPool2D",
+    "BackendBrokenError",
+    "BackendNotInstalledError",
+    "BackendOperationError",
+    "Conv2D",
+    "ConvbridgeError",
+    "MaxPool2D",
+    "MixedBackendsError",
+    "ReceptiveField",
+    "ShapeError",
+    "UnknownBackendError",
+    "UnsupportedOperationError",
+    "__version__",
+    "asarray",
+    "available_backends",
+    "chapter",
+    "comp_conv2d",
+    "conv2d",
+    "convolve2d",
+    "corr2d",
+    "corr2d_multi_in",
+    "corr2d_multi_in_out",
+    "corr2d_multi_in_out_1x1",
+    "get_backend",
+    "import_framework",
+    "kernels",
+    "output_shape",
+    "parity",
+    "pool2d",
+    "receptive_field",
+    "registry",
+    "same_padding",
+    "set_backend",
+    "to_numpy",
+    "use_backend",
+    "use_precision",
+]
+
+_LAZY = ("chapter", "kernels", "parity", "registry")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a submodule when it is first named."""
+    if name in _LAZY:
+        import importlib
+
+        return importlib.import_module(f"convbridge.{name}")
+    raise AttributeError(f"module 'convbridge' has no attribute {name!r}")

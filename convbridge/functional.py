@@ -1,0 +1,845 @@
+"""The functions: validate, resolve the backend, call it.
+
+Everything a caller can get wrong is found here, once, in the same words for
+every backend; a backend sees four integers of padding, pairs of integers and
+arrays of its own of one dtype. The steps are the same in every function:
+
+1. read the arguments that are not arrays (:mod:`convbridge.geometry`);
+2. decide who computes (:mod:`convbridge.selection`);
+3. read the arrays: what they are, their shapes, the dtype of the computation;
+4. resolve padding, check that windows fit and that the result can be held;
+5. convert, and call the backend's operator.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convbridge import memory
+from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, received
+from convbridge.geometry import (
+    NO_PADDING,
+    Padding,
+    Pair,
+    Sides,
+    ceil_overhang,
+    check_fit,
+    check_pool_padding,
+    integer,
+    needs_size,
+    output_size,
+    pair,
+    parse_padding,
+    resolve_padding,
+    window_size,
+)
+from convbridge.protocol import Array
+from convbridge.registry import Backend
+from convbridge.selection import framework_of, resolve
+
+__all__ = [
+    "asarray",
+    "conv2d",
+    "convolve2d",
+    "corr2d",
+    "corr2d_multi_in",
+    "corr2d_multi_in_out",
+    "corr2d_multi_in_out_1x1",
+    "pool2d",
+    "to_numpy",
+]
+
+DATA_FORMATS = ("NCHW", "NHWC")
+POOL_MODES = ("max", "avg")
+FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
+
+
+# --------------------------------------------------------------------------- arguments that are arrays
+
+
+def _holds_tensor(obj: Any) -> Any:
+    """Return a framework's tensor hidden in nested lists, or None."""
+    for item in obj:
+        found = _holds_tensor(item) if isinstance(item, (list, tuple)) else item
+        if found is not None and (found is not item or framework_of(item) is not None):
+            return found
+    return None
+
+
+def host_array(obj: Any, name: str) -> np.ndarray:
+    """Read a neutral argument as a NumPy array.
+
+    Parameters
+    ----------
+    obj : array_like
+        A NumPy array, a scalar, nested lists, anything with ``__array__``.
+    name : str
+        The argument's name, for the message.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of booleans, integers or floats; shares memory with ``obj`` where it
+        can.
+
+    Raises
+    ------
+    ArgumentError
+        For ragged lists.
+    ArgumentTypeError
+        For text, objects, complex numbers, masked arrays.
+    MixedBackendsError
+        For tensors inside lists.
+
+    Examples
+    --------
+    >>> host_array([[1, 2]], "X").shape
+    (1, 2)
+    """
+    if type(obj) is not np.ndarray:
+        if isinstance(obj, np.ma.MaskedArray):
+            raise ArgumentTypeError(
+                f"{name} must not be a masked array, whose mask would be lost; use its filled(...). "
+                f"{received(**{name: obj})}"
+            )
+        if isinstance(obj, (list, tuple)):
+            tensor = _holds_tensor(obj)
+            if tensor is not None:
+                raise ArgumentTypeError(
+                    f"{name} must be one array, not a list of tensors; stack them with their framework first. "
+                    f"{received(**{name: tensor})}"
+                )
+        try:
+            obj_array = np.asarray(obj)
+        except (ValueError, TypeError, OverflowError) as cause:
+            raise ArgumentError(
+                f"{name} must be a rectangular array of numbers ({cause}). {received(**{name: obj})}"
+            ) from None
+        if obj_array.dtype.kind not in "biuf" and obj_array.dtype.name != "bfloat16":
+            raise ArgumentTypeError(f"{name} must hold real numbers, not {obj_array.dtype}. {received(**{name: obj})}")
+        return obj_array
+    return obj
+
+
+def _compute_dtype(stored: str, name: str, obj: Any) -> str:
+    """Return the dtype in which an argument takes part: its own, or float32 for integers."""
+    if stored in FLOAT_DTYPES:
+        return stored
+    if stored.startswith(("int", "uint", "bool")):
+        return "float32"
+    raise ArgumentTypeError(
+        f"{name} must hold real numbers: {', '.join(FLOAT_DTYPES)}, integers or booleans. {received(**{name: obj})}"
+    )
+
+
+def _promote(dtypes: set[str]) -> str:
+    """Promote floats among themselves, as NumPy does."""
+    if len(dtypes) == 1:
+        return next(iter(dtypes))
+    return "float64" if "float64" in dtypes else "float32"
+
+
+class Operands:
+    """The array arguments of one call: who computes them, their shapes, their dtype.
+
+    Nothing is converted until :meth:`arrays` is asked, so that a call that is
+    going to be refused costs no copy.
+    """
+
+    def __init__(self, backend: str | None, **named: Any) -> None:
+        self.backend: Backend = resolve(backend, *named.values())
+        self.named: dict[str, Any] = {}
+        self.shapes: dict[str, tuple[Any, ...]] = {}
+        self.like: Any = None
+        dtypes = set()
+        own = self.backend.arrays
+        for name, obj in named.items():
+            if obj is None:
+                raise ArgumentTypeError(f"{name} must be an array. {received(**{name: obj})}")
+            if framework_of(obj) is None:
+                obj = host_array(obj, name)
+                self.shapes[name] = obj.shape
+                dtypes.add(_compute_dtype(obj.dtype.name, name, obj))
+            else:
+                self.like = obj if self.like is None else self.like
+                dtypes.add(_compute_dtype(own.dtype_name(obj), name, obj))
+                self.shapes[name] = self._tensor_shape(obj, name)
+            self.named[name] = obj
+        self.dtype = _promote(dtypes)
+
+    def _tensor_shape(self, obj: Any, name: str) -> tuple[Any, ...]:
+        try:
+            return self.backend.arrays.shape(obj)
+        except ValueError:
+            raise ShapeError(f"{name} must have a known number of axes. {received(**{name: obj})}") from None
+
+    def axes(self, name: str, ranks: tuple[int, ...], layout: str, *, known: bool = False) -> tuple[Any, ...]:
+        """Return a shape after checking its rank and that no axis but the batch is empty."""
+        shape = self.shapes[name]
+        if len(shape) not in ranks:
+            raise ShapeError(
+                f"{name} must have {' or '.join(map(str, ranks))} axes {layout}, not {len(shape)}. "
+                f"{received(**{name: self.named[name]})}"
+            )
+        checked = shape[1:] if len(shape) == 4 and layout.startswith("(N") else shape
+        if any(n == 0 for n in checked):
+            raise ShapeError(
+                f"{name} must have at least one element along every axis {layout}. "
+                f"{received(**{name: self.named[name]})}"
+            )
+        if known and any(n is None for n in shape):
+            raise ShapeError(f"{name} must have a fully known shape. {received(**{name: self.named[name]})}")
+        return shape
+
+    def arrays(self, operation: str) -> list[Array]:
+        """Convert everything to the backend's arrays of one dtype, on one device."""
+        self.backend.require(operation, self.dtype)
+        convert = self.backend.arrays.asarray
+        return [convert(obj, self.dtype, self.like) for obj in self.named.values()]
+
+
+def _check_word(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} must be one of {allowed}. {received(**{name: value})}")
+    if value not in allowed:
+        raise ArgumentError(f"{name} must be one of {allowed}. {received(**{name: value})}")
+    return value
+
+
+def _check_flag(value: Any, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(f"{name} must be True or False. {received(**{name: value})}")
+    return bool(value)
+
+
+def _spatial_axes(rank: int, data_format: str) -> tuple[int, int]:
+    """Return where height and width stand; a matrix has no channels, whatever the format."""
+    return (rank - 3, rank - 2) if data_format == "NHWC" and rank > 2 else (rank - 2, rank - 1)
+
+
+def _fit(
+    operands: Operands,
+    padding: Padding,
+    spatial: tuple[int, int],
+    kernel: Pair,
+    stride: Pair,
+    dilation: Pair,
+    kernel_name: str,
+    *,
+    ceil_mode: bool = False,
+    pool_padding: Any = None,
+) -> tuple[Sides, Sides, tuple[Any, Any]]:
+    """Resolve the padding of the operand ``X`` and count the outputs.
+
+    Returns the padding as asked for, the padding with the overhang of ceil
+    mode, and the output's height and width (None where the image's is).
+    """
+    shape = operands.shapes["X"]
+    size = tuple(shape[axis] for axis in spatial)
+    if needs_size(padding, stride) and None in size:
+        own = operands.backend.arrays
+        size_now = tuple(own.length(operands.named["X"], axis) if n is None else n for n, axis in zip(size, spatial))
+    else:
+        size_now = size
+    sides = resolve_padding(padding, (size_now[0], size_now[1]), kernel, stride, dilation)
+    ends, outputs = [], []
+    for axis in (0, 1):
+        before, after = sides[2 * axis], sides[2 * axis + 1]
+        window = window_size(kernel[axis], dilation[axis])
+        if pool_padding is not None and type(before) is int:
+            check_pool_padding(before, after, window, pool_padding)
+        if ceil_mode:
+            after += ceil_overhang(window, stride[axis], after)
+        n = size[axis]
+        if n is None:
+            outputs.append(None)
+        else:
+            check_fit(n, window, before, after, ("height", "width")[axis], kernel_name)
+            outputs.append(output_size(n, window, stride[axis], before, after))
+        ends += [before, after]
+    return sides, Sides(*ends), (outputs[0], outputs[1])
+
+
+def _check_memory(operands: Operands, sides: Sides, spatial: tuple[int, int], result: tuple[Any, ...]) -> None:
+    shape = operands.shapes["X"]
+    if not all(type(n) is int for n in (*shape, *result)):
+        return  # a graph's sizes are known when it runs, and checked by whoever runs it
+    padded = list(shape)
+    padded[spatial[0]] += sides.top + sides.bottom
+    padded[spatial[1]] += sides.left + sides.right
+    backend = operands.backend
+    on_host = operands.like is None or backend.arrays.on_host(operands.like)
+    memory.check_size(result, tuple(padded), operands.dtype, backend.spec.max_elements, on_host=on_host)
+
+
+# --------------------------------------------------------------------------- conversion
+
+
+def asarray(obj: Any, *, dtype: str | None = None, backend: str | None = None) -> Array:
+    """Convert to a backend's array; the explicit way from one framework to another.
+
+    Parameters
+    ----------
+    obj : array_like or tensor
+        Nested lists, a NumPy array, a tensor of any framework. The gradient
+        of a tensor does not follow it into another framework.
+    dtype : str, optional
+        Name of a dtype, as NumPy spells it. Default: keep it.
+    backend : str, optional
+        Where to. Default: the first of ``use_backend``, the framework of
+        ``obj``, ``set_backend``, the environment variable, NumPy.
+
+    Returns
+    -------
+    array
+        Of the backend. Its memory is its own, unless ``obj`` already was such
+        an array.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        For ragged lists, text, objects, complex numbers, an unknown dtype.
+    UnsupportedOperationError
+        For a dtype that the framework does not have.
+
+    Examples
+    --------
+    >>> asarray([[1, 2]], dtype="float64", backend="numpy")
+    array([[1., 2.]])
+    """
+    from convbridge.selection import current_choice
+
+    name = dtype if dtype is None else _dtype_argument(dtype)
+    owner = framework_of(obj)
+    target = resolve(backend if backend is not None else current_choice() or owner)
+    own = target.arrays
+    if owner is None:
+        source: Any = host_array(obj, "obj")
+    elif owner == target.name:
+        source = obj
+    else:
+        source = to_numpy(obj)
+    stored = own.dtype_name(source) if owner == target.name else source.dtype.name
+    _compute_dtype(stored, "obj", obj)
+    target.require("asarray", name or stored)
+    return own.asarray(source, name or stored)
+
+
+def _dtype_argument(dtype: Any) -> str:
+    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", "")
+    if not name.startswith(("float", "bfloat", "int", "uint", "bool")):
+        raise ArgumentTypeError(f"dtype must name a real dtype, such as 'float32'. {received(dtype=dtype)}")
+    if name != "bfloat16":
+        try:
+            name = np.dtype(name).name
+        except TypeError:
+            raise ArgumentTypeError(
+                f"dtype must name a real dtype, such as 'float32'. {received(dtype=dtype)}"
+            ) from None
+    if name not in FLOAT_DTYPES and np.dtype(name).kind not in "biu":
+        raise ArgumentTypeError(f"dtype must name a real dtype, such as 'float32'. {received(dtype=dtype)}")
+    return name
+
+
+def to_numpy(x: Any) -> np.ndarray:
+    """Convert anything that convbridge computes with to a NumPy array.
+
+    Parameters
+    ----------
+    x : array_like or tensor
+        Of any framework, on any device.
+
+    Returns
+    -------
+    numpy.ndarray
+        With memory of its own, so writing to it changes nothing else.
+        bfloat16 becomes float32, which holds the same values.
+
+    Raises
+    ------
+    ArgumentError, ArgumentTypeError
+        For ragged lists, text, objects, complex numbers.
+
+    Examples
+    --------
+    >>> to_numpy([[1, 2], [3, 4]]).shape
+    (2, 2)
+    """
+    owner = framework_of(x)
+    if owner is None:
+        return np.array(host_array(x, "x"))
+    return np.asarray(resolve(owner).arrays.to_numpy(x))
+
+
+# --------------------------------------------------------------------------- the general functions
+
+
+def conv2d(
+    X: Any,
+    weight: Any,
+    bias: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    data_format: str = "NCHW",
+    backend: str | None = None,
+) -> Array:
+    """Cross-correlate a batch of images with a bank of kernels.
+
+    Parameters
+    ----------
+    X : array_like, shape (N, C, H, W), or (N, H, W, C) for ``data_format="NHWC"``
+        Images. A batch of zero images is fine.
+    weight : array_like, shape (O, C / groups, kh, kw)
+        Kernels, in this layout whatever the data format.
+    bias : array_like, shape (O,), optional
+        Added to each output channel.
+    stride : int or (int, int), default 1
+        Steps between windows along height and width.
+    padding : int, (int, int), ((int, int), (int, int)) or str, default 0
+        Zeros around the image: the same on all sides; (height, width);
+        ((top, bottom), (left, right)); "valid"; "same" or "same_upper";
+        "same_lower"; "chapter". See :func:`convbridge.same_padding`.
+    dilation : int or (int, int), default 1
+        Distance between the kernel's elements on the image.
+    groups : int, default 1
+        Blocks of channels that do not see each other; divides C and O.
+    data_format : {"NCHW", "NHWC"}, default "NCHW"
+        Layout of X and of the result.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array, shape (N, O, H', W') or (N, H', W', O)
+        Of the backend, on the device of the inputs, in the promoted dtype of
+        the inputs (integers count as float32). Gradients flow through it.
+
+    Raises
+    ------
+    ShapeError
+        For wrong ranks, channels or groups that do not fit, a kernel larger
+        than the padded image, a result too large to hold.
+    ArgumentError, ArgumentTypeError
+        For other arguments that are out of range or of a wrong type.
+    MixedBackendsError
+        For tensors of two frameworks.
+    UnsupportedOperationError
+        For a dtype that the framework cannot compute in.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, chapter "Convolutional Neural Networks".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(9).reshape(1, 1, 3, 3)
+    >>> K = np.arange(4).reshape(1, 1, 2, 2)
+    >>> conv2d(X, K, backend="numpy")
+    array([[[[19., 25.],
+             [37., 43.]]]], dtype=float32)
+    """
+    steps, spread = pair(stride, "stride"), pair(dilation, "dilation")
+    wanted = parse_padding(padding)
+    groups = integer(groups, "groups", 1)
+    _check_word(data_format, "data_format", DATA_FORMATS)
+    named = {"X": X, "weight": weight} if bias is None else {"X": X, "weight": weight, "bias": bias}
+    operands = Operands(backend, **named)
+    shape = operands.axes("X", (4,), f"({', '.join(data_format)})")
+    out_channels, per_group, kh, kw = operands.axes("weight", (4,), "(O, C / groups, kh, kw)", known=True)
+    channels = shape[data_format.index("C")]
+    if channels is not None and channels != groups * per_group:
+        raise ShapeError(
+            f"weight must have as many input channels as X divided by groups: X has {channels}, weight {per_group}, "
+            f"groups is {groups}. {received(X=X, weight=weight, groups=groups)}"
+        )
+    if out_channels % groups:
+        raise ShapeError(
+            f"groups must divide the output channels of weight ({out_channels}). {received(groups=groups)}"
+        )
+    if bias is not None and operands.axes("bias", (1,), "(O,)") not in ((out_channels,), (None,)):
+        raise ShapeError(f"bias must have one element for each output channel ({out_channels}). {received(bias=bias)}")
+    spatial = _spatial_axes(4, data_format)
+    _, sides, (height, width) = _fit(operands, wanted, spatial, (kh, kw), steps, spread, "weight")
+    batch = shape[0]
+    result = (batch, out_channels, height, width) if data_format == "NCHW" else (batch, height, width, out_channels)
+    _check_memory(operands, sides, spatial, result)
+    arrays = operands.arrays("conv2d")
+    if batch == 0 and None not in result:
+        return operands.backend.arrays.empty_batch(result, tuple(arrays))
+    return operands.backend.ops.conv2d(
+        arrays[0],
+        arrays[1],
+        arrays[2] if bias is not None else None,
+        stride=steps,
+        padding=sides,
+        dilation=spread,
+        groups=groups,
+        data_format=data_format,
+    )
+
+
+def pool2d(
+    X: Any,
+    pool_size: Any,
+    mode: str = "max",
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    data_format: str = "NCHW",
+    backend: str | None = None,
+) -> Array:
+    """Pool every window of an image to its maximum or its average.
+
+    Parameters
+    ----------
+    X : array_like, shape (H, W), (C, H, W) or (N, C, H, W)
+        One image or a batch; with ``data_format="NHWC"`` the channels come
+        last.
+    pool_size : int or (int, int)
+        Height and width of the window.
+    mode : {"max", "avg"}, default "max"
+        A NaN in a window is its maximum and its average.
+    stride : int, (int, int) or None, default 1
+        Steps between windows; None means ``pool_size``.
+    padding : int, (int, int), ((int, int), (int, int)) or str, default 0
+        As for :func:`conv2d`; each side smaller than the window. Padding is
+        minus infinity for "max", zero for "avg".
+    dilation : int or (int, int), default 1
+        Distance between the window's elements on the image.
+    ceil_mode : bool, default False
+        Keep a last window that sticks out at the end, if it starts inside the
+        image or its leading padding.
+    count_include_pad : bool, default True
+        Whether padding counts in an average's divisor. What sticks out in
+        ceil mode never counts.
+    data_format : {"NCHW", "NHWC"}, default "NCHW"
+        Layout of X and of the result.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array
+        With the axes of X. Ties of a maximum send the gradient to the first
+        element of the window in row-major order.
+
+    Raises
+    ------
+    ShapeError
+        For a wrong rank, a window larger than the padded image, a result too
+        large to hold.
+    ArgumentError, ArgumentTypeError
+        For other arguments that are out of range or of a wrong type.
+    UnsupportedOperationError
+        For a dtype that the framework cannot compute in.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, section "Pooling".
+
+    Examples
+    --------
+    >>> X = [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    >>> pool2d(X, 2, backend="numpy")
+    array([[4., 5.],
+           [7., 8.]], dtype=float32)
+    >>> pool2d(X, 2, "avg", backend="numpy")
+    array([[2., 3.],
+           [5., 6.]], dtype=float32)
+    """
+    kernel = pair(pool_size, "pool_size")
+    steps = kernel if stride is None else pair(stride, "stride")
+    spread = pair(dilation, "dilation")
+    wanted = parse_padding(padding)
+    _check_word(mode, "mode", POOL_MODES)
+    ceil_mode = _check_flag(ceil_mode, "ceil_mode")
+    count_include_pad = _check_flag(count_include_pad, "count_include_pad")
+    _check_word(data_format, "data_format", DATA_FORMATS)
+    operands = Operands(backend, X=X)
+    layout = "(N, C, H, W), (C, H, W) or (H, W)" if data_format == "NCHW" else "(N, H, W, C), (H, W, C) or (H, W)"
+    shape = operands.axes("X", (2, 3, 4), layout)
+    rank = len(shape)
+    spatial = _spatial_axes(rank, data_format)
+    asked, sides, (height, width) = _fit(
+        operands, wanted, spatial, kernel, steps, spread, "pool_size", ceil_mode=ceil_mode, pool_padding=padding
+    )
+    result = list(shape)
+    result[spatial[0]], result[spatial[1]] = height, width
+    _check_memory(operands, sides, spatial, tuple(result))
+    operation = "max_pool2d" if mode == "max" else "avg_pool2d"
+    (image,) = operands.arrays(operation)
+    backend_now = operands.backend
+    if rank == 4 and shape[0] == 0 and None not in result:
+        return backend_now.arrays.empty_batch(tuple(result), (image,))
+    batch = backend_now.arrays.add_leading_axes(image, 4 - rank)
+    layout_now = "NCHW" if rank == 2 else data_format
+    if mode == "max":
+        pooled = backend_now.ops.max_pool2d(
+            batch, kernel, stride=steps, padding=sides, dilation=spread, data_format=layout_now
+        )
+    else:
+        pooled = backend_now.ops.avg_pool2d(
+            batch,
+            kernel,
+            stride=steps,
+            padding=sides,
+            counted=asked if count_include_pad else NO_PADDING,
+            dilation=spread,
+            data_format=layout_now,
+        )
+    return backend_now.arrays.drop_leading_axes(pooled, 4 - rank)
+
+
+# --------------------------------------------------------------------------- the chapters' functions
+
+
+def _correlate(operands: Operands, x_axes: int, k_axes: int, kernel: tuple[Any, ...], *, flip: bool = False) -> Array:
+    """Run conv2d on arrays that lack leading axes, and remove those axes again."""
+    shape = operands.shapes["X"]
+    spatial = (len(shape) - 2, len(shape) - 1)
+    size = (kernel[-2], kernel[-1])
+    _, sides, (height, width) = _fit(operands, Padding(NO_PADDING, ""), spatial, size, (1, 1), (1, 1), "K")
+    _check_memory(operands, sides, spatial, (kernel[0] if k_axes == 0 else 1, height, width))
+    image, weight = operands.arrays("conv2d")
+    own = operands.backend.arrays
+    if flip:
+        weight = own.flip(weight)
+    result = operands.backend.ops.conv2d(
+        own.add_leading_axes(image, x_axes),
+        own.add_leading_axes(weight, k_axes),
+        None,
+        stride=(1, 1),
+        padding=NO_PADDING,
+        dilation=(1, 1),
+        groups=1,
+        data_format="NCHW",
+    )
+    return own.drop_leading_axes(result, 1 if k_axes == 0 else 2)
+
+
+def _check_channels(operands: Operands, image: tuple[Any, ...], kernel_channels: int) -> None:
+    if image[0] is not None and image[0] != kernel_channels:
+        raise ShapeError(
+            f"K must have as many input channels as X ({image[0]}), not {kernel_channels}. {received(**operands.named)}"
+        )
+
+
+def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
+    """Cross-correlate a matrix with a kernel.
+
+    Parameters
+    ----------
+    X : array_like, shape (H, W)
+        The image.
+    K : array_like, shape (kh, kw)
+        The kernel.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array, shape (H - kh + 1, W - kw + 1)
+
+    Raises
+    ------
+    ShapeError
+        For other ranks, and for a kernel larger than the image.
+    ArgumentTypeError, MixedBackendsError, UnsupportedOperationError
+        As for :func:`conv2d`.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, "The Cross-Correlation Operation".
+
+    Examples
+    --------
+    >>> corr2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], [[0, 1], [2, 3]], backend="numpy")
+    array([[19., 25.],
+           [37., 43.]], dtype=float32)
+    """
+    operands = Operands(backend, X=X, K=K)
+    operands.axes("X", (2,), "(H, W)")
+    kernel = operands.axes("K", (2,), "(kh, kw)", known=True)
+    return _correlate(operands, 2, 2, kernel)
+
+
+def convolve2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
+    """Convolve a matrix with a kernel: :func:`corr2d` with K flipped both ways.
+
+    Parameters
+    ----------
+    X : array_like, shape (H, W)
+        The image.
+    K : array_like, shape (kh, kw)
+        The kernel.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array, shape (H - kh + 1, W - kw + 1)
+
+    Raises
+    ------
+    ShapeError
+        For other ranks, and for a kernel larger than the image.
+    ArgumentTypeError, MixedBackendsError, UnsupportedOperationError
+        As for :func:`conv2d`.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, "Cross-Correlation and Convolution".
+
+    Examples
+    --------
+    >>> convolve2d([[0, 1, 2], [3, 4, 5], [6, 7, 8]], [[0, 1], [2, 3]], backend="numpy")
+    array([[ 5., 11.],
+           [23., 29.]], dtype=float32)
+    """
+    operands = Operands(backend, X=X, K=K)
+    operands.axes("X", (2,), "(H, W)")
+    kernel = operands.axes("K", (2,), "(kh, kw)", known=True)
+    return _correlate(operands, 2, 2, kernel, flip=True)
+
+
+def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
+    """Cross-correlate each input channel with its kernel, and sum.
+
+    Parameters
+    ----------
+    X : array_like, shape (C, H, W)
+        The image.
+    K : array_like, shape (C, kh, kw)
+        One kernel a channel.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array, shape (H - kh + 1, W - kw + 1)
+
+    Raises
+    ------
+    ShapeError
+        For other ranks, different channels, a kernel larger than the image.
+    ArgumentTypeError, MixedBackendsError, UnsupportedOperationError
+        As for :func:`conv2d`.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, "Multiple Input Channels".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, K = np.arange(9).reshape(3, 3), np.arange(4).reshape(2, 2)
+    >>> corr2d_multi_in(np.stack([X, X + 1]), np.stack([K, K + 1]), backend="numpy")
+    array([[ 56.,  72.],
+           [104., 120.]], dtype=float32)
+    """
+    operands = Operands(backend, X=X, K=K)
+    image = operands.axes("X", (3,), "(C, H, W)")
+    kernel = operands.axes("K", (3,), "(C, kh, kw)", known=True)
+    _check_channels(operands, image, kernel[0])
+    return _correlate(operands, 1, 1, kernel)
+
+
+def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
+    """Cross-correlate with one set of kernels for each output channel.
+
+    Parameters
+    ----------
+    X : array_like, shape (C, H, W)
+        The image.
+    K : array_like, shape (O, C, kh, kw)
+        The kernels.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array, shape (O, H - kh + 1, W - kw + 1)
+
+    Raises
+    ------
+    ShapeError
+        For other ranks, different channels, a kernel larger than the image.
+    ArgumentTypeError, MixedBackendsError, UnsupportedOperationError
+        As for :func:`conv2d`.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, "Multiple Output Channels".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, K = np.arange(9).reshape(1, 3, 3), np.arange(4).reshape(1, 2, 2)
+    >>> corr2d_multi_in_out(X, np.stack([K, K + 1]), backend="numpy")
+    array([[[19., 25.],
+            [37., 43.]],
+    <BLANKLINE>
+           [[27., 37.],
+            [57., 67.]]], dtype=float32)
+    """
+    operands = Operands(backend, X=X, K=K)
+    image = operands.axes("X", (3,), "(C, H, W)")
+    kernel = operands.axes("K", (4,), "(O, C, kh, kw)", known=True)
+    _check_channels(operands, image, kernel[1])
+    return _correlate(operands, 1, 0, kernel)
+
+
+def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Array:
+    """Compute :func:`corr2d_multi_in_out` for 1x1 kernels, as one matrix product.
+
+    Parameters
+    ----------
+    X : array_like, shape (C, H, W)
+        The image; its pixels are the columns of a matrix of C rows.
+    K : array_like, shape (O, C, 1, 1)
+        The kernels: a matrix of O rows and C columns.
+    backend : str, optional
+        Who computes; default as in :mod:`convbridge.selection`.
+
+    Returns
+    -------
+    array, shape (O, H, W)
+
+    Raises
+    ------
+    ShapeError
+        For other ranks, different channels, a kernel that is not 1x1.
+    ArgumentTypeError, MixedBackendsError, UnsupportedOperationError
+        As for :func:`conv2d`.
+
+    Notes
+    -----
+    Source: *Dive into Deep Learning*, "1 x 1 Convolutional Layer".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.arange(8).reshape(2, 2, 2)
+    >>> corr2d_multi_in_out_1x1(X, [[[[1]], [[10]]]], backend="numpy")
+    array([[[40., 51.],
+            [62., 73.]]], dtype=float32)
+    """
+    operands = Operands(backend, X=X, K=K)
+    image = operands.axes("X", (3,), "(C, H, W)")
+    kernel = operands.axes("K", (4,), "(O, C, 1, 1)", known=True)
+    if kernel[2:] != (1, 1):
+        raise ShapeError(f"K must be of height and width 1. {received(K=K)}")
+    _check_channels(operands, image, kernel[1])
+    _check_memory(operands, NO_PADDING, (1, 2), (kernel[0], *image[1:]))
+    columns, rows = operands.arrays("conv2d")
+    own = operands.backend.arrays
+    return own.tensordot(own.reshape(rows, (kernel[0], kernel[1])), columns)

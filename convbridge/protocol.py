@@ -1,0 +1,226 @@
+"""What a backend must supply.
+
+A backend is a package. Its ``__init__.py`` holds ``SPEC``, a
+:class:`BackendSpec`, and imports no framework: it may be absent, it may be
+heavy, it may be installed and broken. Beside it lie four modules that satisfy
+the protocols below (PEP 544; mypy and a signature test check them):
+
+``arrays``
+    The few array operations that the facade needs.
+``chapter``
+    The loops as the book teaches them.
+``ops``
+    The framework's own operators, with convbridge's semantics.
+``layers``
+    Layers that are at home in the framework.
+
+A backend trusts its arguments. The facade has checked them: four integers of
+padding, pairs of integers, arrays of the backend's own type and of one dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+from convbridge.geometry import Pair, Sides
+
+__all__ = [
+    "Array",
+    "ArraysModule",
+    "BackendSpec",
+    "ChapterModule",
+    "Conv2DConfig",
+    "LayersModule",
+    "OpsModule",
+    "Pool2DConfig",
+]
+
+#: An array of whichever framework; only the backend that owns it knows more.
+Array = Any
+
+
+class BackendSpec(NamedTuple):
+    """The facts about a backend that are known without importing its framework.
+
+    Attributes
+    ----------
+    name : str
+        What ``backend=`` and ``CONVBRIDGE_BACKEND`` call it.
+    package : str
+        Import name of the package that holds the four modules.
+    framework : str
+        Import name of the framework.
+    array_types : tuple of str
+        ``"module:Class"`` of the framework's tensors; subclasses count too.
+    layer_types : tuple of str
+        ``"module:Class"`` of the framework's layers.
+    aliases : tuple of str
+        Other names for the same backend.
+    install_hint : str
+        The command that installs the framework.
+    unsupported : mapping
+        ``"operation"`` or ``"operation[dtype]"`` to the reason why the
+        framework cannot do it. The one table of known gaps: it raises the
+        run-time error and marks the tests.
+    max_elements : int
+        The most elements that one of its arrays may hold.
+    """
+
+    name: str
+    package: str
+    framework: str
+    array_types: tuple[str, ...] = ()
+    layer_types: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    install_hint: str = ""
+    unsupported: Mapping[str, str] = {}
+    max_elements: int = 2**62
+
+
+class ArraysModule(Protocol):
+    """The smallest set of array operations that ``functional.py`` needs."""
+
+    def asarray(self, obj: Any, dtype: str | None = None, like: Array | None = None) -> Array:
+        """Convert a NumPy array, or cast an own tensor, placed where ``like`` lives."""
+
+    def to_numpy(self, x: Array) -> Any:
+        """Return a NumPy array with memory of its own."""
+
+    def dtype_name(self, x: Array) -> str:
+        """Name the dtype as NumPy spells it."""
+
+    def shape(self, x: Array) -> tuple[Any, ...]:
+        """Return the shape; an axis that is not known yet is None."""
+
+    def length(self, x: Array, axis: int) -> Any:
+        """Return an axis' length: an int, or a scalar of the running graph."""
+
+    def add_leading_axes(self, x: Array, count: int) -> Array:
+        """Put ``count`` axes of length 1 in front."""
+
+    def drop_leading_axes(self, x: Array, count: int) -> Array:
+        """Remove ``count`` axes of length 1 from the front."""
+
+    def flip(self, x: Array) -> Array:
+        """Reverse the rows and the columns of a matrix."""
+
+    def tensordot(self, a: Array, b: Array) -> Array:
+        """Contract the last axis of ``a`` with the first axis of ``b``."""
+
+    def reshape(self, x: Array, shape: tuple[int, ...]) -> Array:
+        """Give the same elements another, fully known shape."""
+
+    def empty_batch(self, shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
+        """Return an array without elements, which still depends on ``inputs``."""
+
+    def on_host(self, x: Array) -> bool:
+        """Tell whether an array lives in the machine's memory rather than a device's."""
+
+    def devices(self) -> tuple[str, ...]:
+        """Name the devices that the framework sees."""
+
+
+class OpsModule(Protocol):
+    """The framework's own operators. X is NCHW or NHWC, the weight always OIHW."""
+
+    def conv2d(
+        self,
+        X: Array,
+        weight: Array,
+        bias: Array | None,
+        *,
+        stride: Pair,
+        padding: Sides,
+        dilation: Pair,
+        groups: int,
+        data_format: str,
+    ) -> Array:
+        """Cross-correlate."""
+
+    def max_pool2d(
+        self,
+        X: Array,
+        pool_size: Pair,
+        *,
+        stride: Pair,
+        padding: Sides,
+        dilation: Pair,
+        data_format: str,
+    ) -> Array:
+        """Take the maximum of every window; padding counts as minus infinity."""
+
+    def avg_pool2d(
+        self,
+        X: Array,
+        pool_size: Pair,
+        *,
+        stride: Pair,
+        padding: Sides,
+        counted: Sides,
+        dilation: Pair,
+        data_format: str,
+    ) -> Array:
+        """Average every window over the image and the ``counted`` part of its padding."""
+
+
+class ChapterModule(Protocol):
+    """The book's functions, written as the book writes them."""
+
+    Conv2D: Any
+
+    def corr2d(self, X: Array, K: Array) -> Array:
+        """Cross-correlate a matrix with a kernel."""
+
+    def corr2d_multi_in(self, X: Array, K: Array) -> Array:
+        """Sum the cross-correlations of all input channels."""
+
+    def corr2d_multi_in_out(self, X: Array, K: Array) -> Array:
+        """Stack one such sum for every output channel."""
+
+    def corr2d_multi_in_out_1x1(self, X: Array, K: Array) -> Array:
+        """Do the same for 1x1 kernels as a matrix product."""
+
+    def pool2d(self, X: Array, pool_size: Pair, mode: str = "max") -> Array:
+        """Pool a matrix with stride 1."""
+
+    def comp_conv2d(self, conv2d: Any, X: Array) -> Array:
+        """Add batch and channel, apply a layer, remove them again."""
+
+
+class LayersModule(Protocol):
+    """Layers of the framework's own kind, built from a checked configuration."""
+
+    Conv2D: Any
+    MaxPool2D: Any
+    AvgPool2D: Any
+
+    def apply(self, layer: Any, X: Array) -> Array:
+        """Run any layer of the framework on a matrix, adding and removing batch and channel."""
+
+
+class Conv2DConfig(NamedTuple):
+    """The checked arguments of a convolution layer, the same in every backend."""
+
+    kernel_size: Pair
+    in_channels: int
+    out_channels: int
+    stride: Pair
+    padding: Any
+    dilation: Pair
+    groups: int
+    use_bias: bool
+    data_format: str
+    dtype: str
+
+
+class Pool2DConfig(NamedTuple):
+    """The checked arguments of a pooling layer, the same in every backend."""
+
+    kernel_size: Pair
+    stride: Pair
+    padding: Any
+    dilation: Pair
+    ceil_mode: bool
+    count_include_pad: bool
+    data_format: str
