@@ -68,7 +68,7 @@ def _holds_tensor(obj: Any) -> Any:
     return None
 
 
-def host_array(obj: Any, name: str) -> np.ndarray:
+def host_array(obj: Any, name: str) -> np.ndarray[Any, Any]:
     """Read a neutral argument as a NumPy array.
 
     Parameters
@@ -234,7 +234,8 @@ def _fit(
     """Resolve the padding of the operand ``X`` and count the outputs.
 
     Returns the padding as asked for, the padding with the overhang of ceil
-    mode, and the output's height and width (None where the image's is).
+    mode (the same object where there is none), and the output's height and
+    width (None where the image's is).
     """
     shape = operands.shapes["X"]
     size = tuple(shape[axis] for axis in spatial)
@@ -244,13 +245,15 @@ def _fit(
     else:
         size_now = size
     sides = resolve_padding(padding, (size_now[0], size_now[1]), kernel, stride, dilation)
-    ends, outputs = [], []
+    ends: list[Any] = []
+    outputs: list[Any] = []
     for axis in (0, 1):
         before, after = sides[2 * axis], sides[2 * axis + 1]
         window = window_size(kernel[axis], dilation[axis])
         if pool_padding is not None and type(before) is int:
             check_pool_padding(before, after, window, pool_padding)
-        if ceil_mode:
+        # A graph's scalar comes from "same", whose windows reach the end by themselves.
+        if ceil_mode and type(after) is int:
             after += ceil_overhang(window, stride[axis], after)
         n = size[axis]
         if n is None:
@@ -259,7 +262,8 @@ def _fit(
             check_fit(n, window, before, after, ("height", "width")[axis], kernel_name)
             outputs.append(output_size(n, window, stride[axis], before, after))
         ends += [before, after]
-    return sides, Sides(*ends), (outputs[0], outputs[1])
+    overhanging = any(now is not asked for now, asked in zip(ends, sides)) and Sides(*ends) != sides
+    return sides, Sides(*ends) if overhanging else sides, (outputs[0], outputs[1])
 
 
 def _check_memory(operands: Operands, sides: Sides, spatial: tuple[int, int], result: tuple[Any, ...]) -> None:
@@ -328,7 +332,7 @@ def asarray(obj: Any, *, dtype: str | None = None, backend: str | None = None) -
 
 
 def _dtype_argument(dtype: Any) -> str:
-    name = dtype if isinstance(dtype, str) else getattr(dtype, "name", None) or getattr(dtype, "__name__", "")
+    name = dtype if isinstance(dtype, str) else str(getattr(dtype, "name", None) or getattr(dtype, "__name__", ""))
     if not name.startswith(("float", "bfloat", "int", "uint", "bool")):
         raise ArgumentTypeError(f"dtype must name a real dtype, such as 'float32'. {received(dtype=dtype)}")
     if name != "bfloat16":
@@ -343,7 +347,7 @@ def _dtype_argument(dtype: Any) -> str:
     return name
 
 
-def to_numpy(x: Any) -> np.ndarray:
+def to_numpy(x: Any) -> np.ndarray[Any, Any]:
     """Convert anything that convbridge computes with to a NumPy array.
 
     Parameters

@@ -31,7 +31,7 @@ from convbridge.selection import framework_of, resolve
 __all__ = ["AvgPool2D", "Conv2D", "MaxPool2D", "comp_conv2d", "initial_weights"]
 
 
-def initial_weights(config: Conv2DConfig, seed: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+def initial_weights(config: Conv2DConfig, seed: int | None) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """Draw the initial weight and bias of a layer.
 
     The weight is uniform between plus and minus ``1 / sqrt(fan_in)``, the bias
@@ -318,12 +318,8 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     target = resolve(backend, X, layer=conv2d)
     operands = Operands(target.name, X=X)
     operands.axes("X", (2,), "(H, W)")
-    config = getattr(conv2d, "config", None)
-    own = target.arrays
-    dtype = getattr(config, "dtype", operands.dtype)
-    image = own.asarray(operands.named["X"], dtype, operands.like)
-    result = target.layers.apply(conv2d, image)
-    if framework_of(result) not in (None, target.name) or len(own.shape(result)) != 2:
+    result = target.layers.apply(conv2d, operands.named["X"])
+    if framework_of(result) not in (None, target.name) or len(target.arrays.shape(result)) != 2:
         raise ShapeError(
             f"conv2d must return one image of one channel, that is a matrix. {received(conv2d=conv2d, result=result)}"
         )

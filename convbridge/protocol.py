@@ -161,7 +161,10 @@ class OpsModule(Protocol):
         dilation: Pair,
         data_format: str,
     ) -> Array:
-        """Average every window over the image and the ``counted`` part of its padding."""
+        """Average every window over the image and the ``counted`` part of its padding.
+
+        ``counted is padding`` where every window has the same divisor.
+        """
 
 
 class ChapterModule(Protocol):
@@ -196,7 +199,11 @@ class LayersModule(Protocol):
     AvgPool2D: Any
 
     def apply(self, layer: Any, X: Array) -> Array:
-        """Run any layer of the framework on a matrix, adding and removing batch and channel."""
+        """Run any layer of the framework on a matrix, adding and removing batch and channel.
+
+        X is a tensor of the framework or a NumPy array, which takes the
+        layer's dtype and device.
+        """
 
 
 class Conv2DConfig(NamedTuple):

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -63,18 +63,21 @@ def forget() -> None:
     _owner_of_layer.clear()
 
 
+def _owner_among(names: Iterable[str], kind: type, field: str) -> str | None:
+    for name in names:
+        for entry in getattr(registry.spec(name), field):
+            module, _, qualified = entry.partition(":")
+            owned = getattr(sys.modules.get(module), qualified, None)
+            if isinstance(owned, type) and issubclass(kind, owned):
+                return name
+    return None
+
+
 def _find_owner(kind: type, field: str) -> str | None:
     """Find the backend whose classes (of ``field``) include one; never imports a framework."""
     if kind.__module__ in _NEUTRAL_MODULES:
         return None
-    for known in (lambda: tuple(registry.BUILTIN), registry.names):
-        for name in known():
-            for entry in getattr(registry.spec(name), field):
-                module, _, qualified = entry.partition(":")
-                owned = getattr(sys.modules.get(module), qualified, None)
-                if isinstance(owned, type) and issubclass(kind, owned):
-                    return name
-    return None
+    return _owner_among(registry.BUILTIN, kind, field) or _owner_among(registry.names(), kind, field)
 
 
 def framework_of(obj: Any) -> str | None:
@@ -142,7 +145,7 @@ def current_choice() -> str | None:
 
 
 def _default() -> str:
-    """Steps 4 to 6."""
+    """Follow steps 4 to 6."""
     global _from_environment
     chosen = _set.get()
     if chosen is not None:

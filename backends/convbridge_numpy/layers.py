@@ -92,6 +92,8 @@ class AvgPool2D(_Pool2D):
 
 def apply(layer: Any, X: Array) -> Array:
     """Run a layer on a matrix, adding and removing batch and channel."""
+    dtype = getattr(getattr(layer, "weight", None), "dtype", X.dtype)
+    X = X.astype(dtype, copy=False)
     if isinstance(layer, chapter.Conv2D):  # the chapter's layer already speaks of matrices
         matrix: Array = layer(X)
         return matrix

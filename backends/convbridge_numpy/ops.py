@@ -92,7 +92,7 @@ def avg_pool2d(
     padded = _pad(image, padding, 0.0)
     with np.errstate(all="ignore"):
         Y = pool.reduce_windows(padded, pool_size, stride, dilation, np.add)
-        if counted == padding:
+        if counted is padding:
             Y /= pool_size[0] * pool_size[1]
         else:
             Y /= _window_counts(image, pool_size, stride, padding, counted, dilation)

@@ -1,0 +1,86 @@
+"""TensorFlow tensors: conversion and the few operations that the facade needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Array = Any
+
+
+def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Array:
+    """Copy a NumPy array into a tensor, or cast a tensor; a variable becomes its value."""
+    if isinstance(obj, np.ndarray):
+        wanted = dtype or obj.dtype.name
+        # NumPy has no bfloat16; and a big-endian array is taken for a little-endian one without a copy
+        host = np.array(obj, "float32" if wanted == "bfloat16" else wanted, order="C")
+        tensor = tf.constant(host)
+    else:
+        tensor = tf.convert_to_tensor(obj)
+        wanted = dtype or tensor.dtype.name
+    return tensor if tensor.dtype.name == wanted else tf.cast(tensor, wanted)
+
+
+def to_numpy(x: Array) -> np.ndarray[Any, Any]:
+    """Return a copy; bfloat16 becomes float32."""
+    tensor = tf.convert_to_tensor(x)
+    return np.array((tf.cast(tensor, tf.float32) if tensor.dtype == tf.bfloat16 else tensor).numpy())
+
+
+def dtype_name(x: Array) -> str:
+    """Name the dtype as NumPy spells it."""
+    return str(tf.as_dtype(x.dtype).name)
+
+
+def shape(x: Array) -> tuple[Any, ...]:
+    """Return the shape; inside ``tf.function`` an axis may be None."""
+    return tuple(tf.TensorShape(x.shape).as_list())
+
+
+def length(x: Array, axis: int) -> Any:
+    """Return an axis' length: an int, or a scalar of the graph being traced."""
+    static = x.shape[axis]
+    return tf.shape(x)[axis] if static is None else static
+
+
+def add_leading_axes(x: Array, count: int) -> Array:
+    """Put ``count`` axes of length 1 in front."""
+    return x[(tf.newaxis,) * count] if count else x
+
+
+def drop_leading_axes(x: Array, count: int) -> Array:
+    """Remove ``count`` axes of length 1 from the front."""
+    return tf.squeeze(x, list(range(count))) if count else x
+
+
+def flip(x: Array) -> Array:
+    """Reverse the rows and the columns of a matrix."""
+    return tf.reverse(x, (0, 1))
+
+
+def tensordot(a: Array, b: Array) -> Array:
+    """Contract the last axis of ``a`` with the first axis of ``b``."""
+    return tf.tensordot(a, b, axes=1)
+
+
+def reshape(x: Array, shape: tuple[int, ...]) -> Array:
+    """Give the same elements another shape."""
+    return tf.reshape(x, shape)
+
+
+def empty_batch(shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
+    """Return a tensor without elements, through which gradients of zero flow to ``inputs``."""
+    total = tf.add_n([tf.reduce_sum(x) for x in inputs])
+    return tf.broadcast_to(total, shape)
+
+
+def on_host(x: Array) -> bool:
+    """Tell whether a tensor lives in the machine's memory rather than a device's."""
+    return "GPU" not in (getattr(x, "device", "") or "")
+
+
+def devices() -> tuple[str, ...]:
+    """Name the devices that TensorFlow sees."""
+    return tuple(device.name.removeprefix("/physical_device:") for device in tf.config.list_physical_devices())

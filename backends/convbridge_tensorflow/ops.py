@@ -1,0 +1,268 @@
+"""Convolution and pooling with TensorFlow's operators and convbridge's semantics.
+
+TensorFlow picks its kernels by the processor it finds, and some of them return
+uninitialised memory, corrupt the heap or have no gradient for legal calls. So
+a call is first rewritten into one that every kernel gets right:
+
+* padding is put on with ``tf.pad``, the operator then runs ``VALID``;
+* channels last, the one layout with kernels for every dtype and gradient;
+* an axis whose kernel has one element is subsampled, not strided;
+* rows and columns that no window reads are cut off, and an axis with a single
+  output has stride 1;
+* a dilated kernel becomes a dense one on every d-th row and column
+  (``tf.space_to_batch``), groups become separate convolutions, depthwise ones
+  the depthwise operator.
+
+All of it also works inside ``tf.function``, where the batch and the image may
+be of unknown size: lengths are then scalars of the graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from convbridge.geometry import Pair, Sides, window_size
+from convbridge_tensorflow.arrays import length
+
+Array = Any
+
+
+def _channels_last(X: Array, data_format: str) -> Array:
+    return X if data_format == "NHWC" else tf.transpose(X, (0, 2, 3, 1))
+
+
+def _as_given(Y: Array, data_format: str) -> Array:
+    return Y if data_format == "NHWC" else tf.transpose(Y, (0, 3, 1, 2))
+
+
+def _pad(image: Array, padding: Sides, value: float) -> Array:
+    """Put a constant around the image, and make an empty batch a batch of one.
+
+    Kernels return wrong shapes for empty batches. A batch that is empty only
+    when the graph runs gets an image here, which :func:`_own_batch` removes.
+    """
+    spare = 0 if image.shape[0] is not None else tf.cast(tf.equal(tf.shape(image)[0], 0), tf.int32)
+    top, bottom, left, right = padding
+    if all(type(side) is int and side == 0 for side in (spare, *padding)):
+        return image
+    return tf.pad(
+        image, [[0, spare], [top, bottom], [left, right], [0, 0]], constant_values=tf.constant(value, image.dtype)
+    )
+
+
+def _own_batch(Y: Array, X: Array) -> Array:
+    return Y if X.shape[0] is not None else Y[: tf.shape(X)[0]]
+
+
+def _take(image: Array, axis: int, start: Any, stop: Any, step: int) -> Array:
+    return image[(slice(None),) * axis + (slice(start, stop, step),)]
+
+
+def _count_windows(image: Array, axis: int, window: int, stride: int) -> Any:
+    """Count the windows along an axis: an int, or a scalar of the graph after a check that one fits."""
+    n = length(image, axis)
+    if type(n) is not int:
+        check = tf.debugging.assert_greater_equal(
+            n, window, message=f"The window ({window}) must fit into the padded input along axis {axis} of NHWC."
+        )
+        with tf.control_dependencies([] if check is None else [check]):
+            n = tf.identity(n)
+    return (n - window) // stride + 1
+
+
+# --------------------------------------------------------------------------- convolution
+
+
+def conv2d(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Array:
+    """Cross-correlate."""
+    image = _pad(_channels_last(X, data_format), padding, 0.0)
+    kernel = tf.transpose(weight, (2, 3, 1, 0))
+    if image.shape[3] is None:
+        image = tf.ensure_shape(image, (None, None, None, kernel.shape[2] * groups))
+    Y = _correlate(image, kernel, stride, dilation, groups)
+    if bias is not None:
+        Y = tf.nn.bias_add(Y, bias)
+    return _own_batch(_as_given(Y, data_format), X)
+
+
+def _correlate(image: Array, kernel: Array, stride: Pair, dilation: Pair, groups: int) -> Array:
+    """Reduce a padded call to dense, safe ones, axis by axis."""
+    steps, spread, spare = list(stride), list(dilation), [0, 0]
+    for i, axis in enumerate((1, 2)):
+        taps = kernel.shape[i]
+        outputs = _count_windows(image, axis, window_size(taps, spread[i]), steps[i])
+        if taps == 1:
+            image = _take(image, axis, None, None, steps[i])
+            steps[i] = spread[i] = 1
+            continue
+        used = (outputs - 1) * steps[i] + window_size(taps, spread[i])
+        image = _take(image, axis, None, used, 1)
+        if steps[i] == 1 or spread[i] > 1:
+            continue
+        if type(outputs) is not int:
+            spare[i] = 1  # the output may turn out to be a single one: compute one more and drop it
+        elif outputs == 1:
+            steps[i] = 1
+    if any(spare):
+        image = tf.pad(image, [[0, 0], [0, spare[0] * steps[0]], [0, spare[1] * steps[1]], [0, 0]])
+    if spread != [1, 1]:
+        return _dilated(image, kernel, (steps[0], steps[1]), (spread[0], spread[1]), groups)
+    Y = _dense(image, kernel, (steps[0], steps[1]), groups)
+    for i, axis in enumerate((1, 2)):
+        if spare[i]:
+            Y = _take(Y, axis, None, -1, 1)
+    return Y
+
+
+def _dilated(image: Array, kernel: Array, stride: Pair, dilation: Pair, groups: int) -> Array:
+    """Split the image into its d-th rows and columns, correlate them densely, interleave the results.
+
+    Zeros inserted into the kernel would do it too, but would turn an infinite
+    pixel that no window reads into a NaN.
+    """
+    sizes = [length(image, 1), length(image, 2)]
+    missing = [-n % d for n, d in zip(sizes, dilation)]
+    outputs = [n - window_size(k, d) + 1 for n, k, d in zip(sizes, kernel.shape[:2], dilation)]
+    phases = tf.space_to_batch(image, dilation, [[0, missing[0]], [0, missing[1]]])
+    dense = _dense(phases, kernel, (1, 1), groups)
+    Y = tf.batch_to_space(dense, dilation, [[0, 0], [0, 0]])
+    return Y[:, : outputs[0] : stride[0], : outputs[1] : stride[1]]
+
+
+def _dense(image: Array, kernel: Array, stride: Pair, groups: int) -> Array:
+    """Run the operators: dense, depthwise, or one dense convolution a group."""
+    if groups == 1:
+        return tf.nn.conv2d(image, kernel, stride, "VALID")
+    kh, kw, per_group, outputs = kernel.shape
+    if per_group == 1:
+        return _depthwise(image, tf.reshape(kernel, (kh, kw, groups, outputs // groups)), stride)
+    return tf.concat(
+        [
+            tf.nn.conv2d(part, bank, stride, "VALID")
+            for part, bank in zip(tf.split(image, groups, 3), tf.split(kernel, groups, 3))
+        ],
+        axis=3,
+    )
+
+
+def _depthwise(image: Array, kernel: Array, stride: Pair) -> Array:
+    """Run the depthwise operator, which knows no unequal strides on every processor."""
+    if stride[0] == stride[1]:
+        return tf.nn.depthwise_conv2d(image, kernel, (1, *stride, 1), "VALID")
+    Y = tf.nn.depthwise_conv2d(image, kernel, (1, 1, 1, 1), "VALID")
+    return Y[:, :: stride[0], :: stride[1]]
+
+
+# --------------------------------------------------------------------------- pooling
+
+
+def max_pool2d(
+    X: Array,
+    pool_size: Pair,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Take the maximum of every window; padding counts as minus infinity.
+
+    The operator loses NaNs and turns a window of minus infinities into the
+    lowest finite number, so it is asked only where there are none of them.
+    """
+    image = _pad(_channels_last(X, data_format), padding, float("-inf"))
+    for i, axis in enumerate((1, 2)):
+        outputs = _count_windows(image, axis, window_size(pool_size[i], dilation[i]), stride[i])
+        image = _take(image, axis, None, (outputs - 1) * stride[i] + window_size(pool_size[i], dilation[i]), 1)
+
+    def native() -> Array:
+        return tf.nn.max_pool2d(image, pool_size, stride, "VALID")
+
+    def careful() -> Array:
+        # Columns first, then rows: the first of equals is then the first in row-major order.
+        columns = _fold(image, 2, pool_size[1], stride[1], dilation[1], _first_maximum)
+        return _fold(columns, 1, pool_size[0], stride[0], dilation[0], _first_maximum)
+
+    if dilation != (1, 1):
+        Y = careful()
+    else:
+        Y = tf.cond(tf.reduce_all(X > tf.constant(float("-inf"), X.dtype)), native, careful)
+    return _own_batch(_as_given(Y, data_format), X)
+
+
+def avg_pool2d(
+    X: Array,
+    pool_size: Pair,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Average every window over the image and the ``counted`` part of its padding."""
+    image = _channels_last(X, data_format)
+    if image.dtype in (tf.float16, tf.bfloat16):
+        image = tf.cast(image, tf.float32)  # a sum of halves overflows long before its average does
+    padded = _pad(image, padding, 0.0)
+    if counted is padding and dilation == (1, 1):
+        for i, axis in enumerate((1, 2)):
+            outputs = _count_windows(padded, axis, pool_size[i], stride[i])
+            padded = _take(padded, axis, None, (outputs - 1) * stride[i] + pool_size[i], 1)
+        Y = tf.nn.avg_pool2d(padded, pool_size, stride, "VALID")
+    else:
+        Y = _sum_windows(padded, pool_size, stride, dilation)
+        if counted is padding:
+            Y /= pool_size[0] * pool_size[1]
+        else:
+            Y /= _window_counts(image, pool_size, stride, padding, counted, dilation)
+    return _own_batch(_as_given(tf.cast(Y, X.dtype), data_format), X)
+
+
+def _fold(image: Array, axis: int, kernel: int, stride: int, dilation: int, combine: Any) -> Array:
+    """Combine the elements of every window along one axis, from the first to the last."""
+    outputs = _count_windows(image, axis, window_size(kernel, dilation), stride)
+
+    def tap(offset: int) -> Array:
+        start = offset * dilation
+        return _take(image, axis, start, start + (outputs - 1) * stride + 1, stride)
+
+    result = tap(0)
+    for offset in range(1, kernel):
+        result = combine(result, tap(offset))
+    return result
+
+
+def _first_maximum(best: Array, other: Array) -> Array:
+    """Keep the larger; of equals the first, and a NaN once it is met."""
+    return tf.where((best >= other) | tf.math.is_nan(best), best, other)
+
+
+def _sum_windows(image: Array, pool_size: Pair, stride: Pair, dilation: Pair) -> Array:
+    """Sum every window, rows first and then columns."""
+    rows = _fold(image, 1, pool_size[0], stride[0], dilation[0], tf.add)
+    return _fold(rows, 2, pool_size[1], stride[1], dilation[1], tf.add)
+
+
+def _window_counts(
+    image: Array, pool_size: Pair, stride: Pair, padding: Sides, counted: Sides, dilation: Pair
+) -> Array:
+    """Count what an average divides by: pool an image of ones like the image itself."""
+    ones = tf.ones((1, length(image, 1), length(image, 2), 1), image.dtype)
+    uncounted = Sides(*(all_of - part for all_of, part in zip(padding, counted)))
+    for sides, value in ((counted, 1), (uncounted, 0)):
+        top, bottom, left, right = sides
+        ones = tf.pad(ones, [[0, 0], [top, bottom], [left, right], [0, 0]], constant_values=value)
+    return _sum_windows(ones, pool_size, stride, dilation)

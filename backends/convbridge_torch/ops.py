@@ -1,0 +1,171 @@
+"""Convolution and pooling with PyTorch's operators and convbridge's semantics.
+
+Padding is always put on with ``torch.nn.functional.pad`` and the operator then
+runs without any: its own padding is symmetric, limited to half a pooling
+window, and skips the products of an infinite kernel element with the zeros.
+NHWC is a permuted view, which PyTorch computes natively in its channels-last
+memory format.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
+
+from convbridge.geometry import Pair, Sides, output_size, window_size
+from convbridge.selection import precision
+
+Array = torch.Tensor
+
+
+def _channels_first(X: Array, data_format: str) -> Array:
+    return X if data_format == "NCHW" else X.permute(0, 3, 1, 2)
+
+
+def _as_given(Y: Array, data_format: str) -> Array:
+    return Y if data_format == "NCHW" else Y.permute(0, 2, 3, 1)
+
+
+def _pad(X: Array, padding: Sides, value: float) -> Array:
+    """Put a constant around the image; without padding, return it as it is."""
+    if not any(padding):
+        return X
+    top, bottom, left, right = padding
+    return F.pad(X, (left, right, top, bottom), value=value)
+
+
+class _ExactMode:
+    """Switch off what breaks the rounding bound, for as long as any thread needs it.
+
+    NNPACK (Winograd and FFT, taken on the CPU without oneDNN from a batch of
+    16 on) and TF32 (on CUDA) are settings of the process. The first to enter
+    remembers and changes them, the last to leave restores them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._nnpack = True
+        self._conv_precision = "none"
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                (self._nnpack,) = torch.backends.nnpack.set_flags(False)
+                self._conv_precision = torch.backends.cudnn.conv.fp32_precision
+                torch.backends.cudnn.conv.fp32_precision = "ieee"
+            self._depth += 1
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                torch.backends.nnpack.set_flags(self._nnpack)
+                torch.backends.cudnn.conv.fp32_precision = self._conv_precision
+
+
+_exact_mode = _ExactMode()
+
+
+@contextmanager
+def _bounded(X: Array) -> Iterator[None]:
+    """Keep the rounding bound in "exact"; costs nothing where PyTorch keeps it by itself."""
+    needed = precision() == "exact" and (
+        X.is_cuda or not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+    )
+    if not needed:
+        yield
+        return
+    with _exact_mode:
+        yield
+
+
+def conv2d(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Array:
+    """Cross-correlate."""
+    image = _pad(_channels_first(X, data_format), padding, 0.0)
+    with _bounded(X):
+        Y = F.conv2d(image, weight, bias, stride, 0, dilation, groups)
+    return _as_given(Y, data_format)
+
+
+def max_pool2d(
+    X: Array,
+    pool_size: Pair,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Take the maximum of every window; padding counts as minus infinity."""
+    image = _pad(_channels_first(X, data_format), padding, -torch.inf)
+    Y = F.max_pool2d(image, pool_size, stride, 0, dilation)
+    return _as_given(Y, data_format)
+
+
+def avg_pool2d(
+    X: Array,
+    pool_size: Pair,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Average every window over the image and the ``counted`` part of its padding."""
+    # Halves are summed in single precision: their sum overflows long before their average does.
+    image = _channels_first(X, data_format).to(torch.promote_types(X.dtype, torch.float32))
+    sums = _sum_windows(_pad(image, padding, 0.0), pool_size, stride, dilation)
+    if counted is padding:
+        Y = sums / (pool_size[0] * pool_size[1])
+    else:
+        Y = sums / _window_counts(image, pool_size, stride, padding, counted, dilation)
+    return _as_given(Y, data_format).to(X.dtype)
+
+
+def _sum_windows(image: Array, pool_size: Pair, stride: Pair, dilation: Pair) -> Array:
+    """Sum every window; the averaging operator knows no dilation, so that is done axis by axis."""
+    if dilation == (1, 1):
+        return F.avg_pool2d(image, pool_size, stride, divisor_override=1)
+    rows = _sum_axis(image, 2, pool_size[0], stride[0], dilation[0])
+    return _sum_axis(rows, 3, pool_size[1], stride[1], dilation[1])
+
+
+def _sum_axis(image: Array, axis: int, kernel: int, stride: int, dilation: int) -> Array:
+    """Sum every window along one axis."""
+    count = output_size(image.shape[axis], window_size(kernel, dilation), stride, 0, 0)
+
+    def tap(offset: int) -> Any:
+        start = offset * dilation
+        return image[(slice(None),) * axis + (slice(start, start + (count - 1) * stride + 1, stride),)]
+
+    total: Array = tap(0)
+    for offset in range(1, kernel):
+        total = total + tap(offset)
+    return total
+
+
+def _window_counts(
+    image: Array, pool_size: Pair, stride: Pair, padding: Sides, counted: Sides, dilation: Pair
+) -> Array:
+    """Count what an average divides by: pool an image of ones like the image itself."""
+    ones = image.new_ones((1, 1, *image.shape[2:]))
+    uncounted = Sides(*(all_of - part for all_of, part in zip(padding, counted)))
+    ones = _pad(_pad(ones, counted, 1.0), uncounted, 0.0)
+    return _sum_windows(ones, pool_size, stride, dilation)
