@@ -34,6 +34,11 @@ def _check_window(image: tuple[Any, ...], kernel: tuple[Any, ...], name: str) ->
         check_fit(image[axis], kernel[axis], 0, 0, "height" if axis == -2 else "width", name)
 
 
+def _run(operands: Operands, function: str) -> Array:
+    own = operands.backend
+    return own.arrays.deliver(getattr(own.chapter, function)(*operands.arrays("conv2d")), operands.like)
+
+
 def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
     """Cross-correlate a matrix with a kernel, by the chapter's loop.
 
@@ -68,7 +73,7 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (2,), "(H, W)")
     _check_window(image, operands.axes("K", (2,), "(kh, kw)", known=True), "K")
-    return operands.backend.chapter.corr2d(*operands.arrays("conv2d"))
+    return _run(operands, "corr2d")
 
 
 def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -109,7 +114,7 @@ def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
     kernel = operands.axes("K", (3,), "(C, kh, kw)", known=True)
     _check_channels(operands, image, kernel[0])
     _check_window(image, kernel, "K")
-    return operands.backend.chapter.corr2d_multi_in(*operands.arrays("conv2d"))
+    return _run(operands, "corr2d_multi_in")
 
 
 def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -149,7 +154,7 @@ def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
     kernel = operands.axes("K", (4,), "(O, C, kh, kw)", known=True)
     _check_channels(operands, image, kernel[1])
     _check_window(image, kernel, "K")
-    return operands.backend.chapter.corr2d_multi_in_out(*operands.arrays("conv2d"))
+    return _run(operands, "corr2d_multi_in_out")
 
 
 def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -190,7 +195,7 @@ def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Ar
         raise ShapeError(f"K must be of height and width 1. {received(K=K)}")
     _check_channels(operands, image, kernel[1])
     _check_window(image, kernel, "K")
-    return operands.backend.chapter.corr2d_multi_in_out_1x1(*operands.arrays("conv2d"))
+    return _run(operands, "corr2d_multi_in_out_1x1")
 
 
 def pool2d(X: Any, pool_size: Any, mode: str = "max", *, backend: str | None = None) -> Array:
@@ -231,8 +236,9 @@ def pool2d(X: Any, pool_size: Any, mode: str = "max", *, backend: str | None = N
     operands = Operands(backend, X=X)
     image = operands.axes("X", (2,), "(H, W)")
     _check_window(image, window, "pool_size")
-    (matrix,) = operands.arrays("max_pool2d" if mode == "max" else "avg_pool2d")
-    return operands.backend.chapter.pool2d(matrix, window, mode)
+    (matrix,) = operands.arrays(f"{mode}_pool2d")
+    own = operands.backend
+    return own.arrays.deliver(own.chapter.pool2d(matrix, window, mode), operands.like)
 
 
 def Conv2D(kernel_size: Any, *, backend: str | None = None) -> Any:  # noqa: N802  (the book's name)

@@ -13,7 +13,7 @@ arrays of its own of one dtype. The steps are the same in every function:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -448,6 +448,48 @@ def conv2d(
     array([[[[19., 25.],
              [37., 43.]]]], dtype=float32)
     """
+    call = _read_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend)
+    operands = call.operands
+    own = operands.backend.arrays
+    arrays = operands.arrays("conv2d")
+    if call.result[0] == 0 and None not in call.result:
+        return own.deliver(own.empty_batch(call.result, tuple(arrays)), operands.like)
+    result = operands.backend.ops.conv2d(
+        arrays[0],
+        arrays[1],
+        arrays[2] if bias is not None else None,
+        stride=call.stride,
+        padding=call.padding,
+        dilation=call.dilation,
+        groups=call.groups,
+        data_format=data_format,
+    )
+    return own.deliver(result, operands.like)
+
+
+class _Conv2DCall(NamedTuple):
+    """A call of conv2d that has been checked."""
+
+    operands: Operands
+    stride: Pair
+    padding: Sides
+    dilation: Pair
+    groups: int
+    result: tuple[Any, ...]
+
+
+def _read_conv2d(
+    X: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    data_format: Any,
+    backend: str | None,
+) -> _Conv2DCall:
+    """Check the arguments of :func:`conv2d` and work out its geometry."""
     steps, spread = pair(stride, "stride"), pair(dilation, "dilation")
     wanted = parse_padding(padding)
     groups = integer(groups, "groups", 1)
@@ -473,19 +515,36 @@ def conv2d(
     batch = shape[0]
     result = (batch, out_channels, height, width) if data_format == "NCHW" else (batch, height, width, out_channels)
     _check_memory(operands, sides, spatial, result)
-    arrays = operands.arrays("conv2d")
-    if batch == 0 and None not in result:
-        return operands.backend.arrays.empty_batch(result, tuple(arrays))
-    return operands.backend.ops.conv2d(
-        arrays[0],
-        arrays[1],
-        arrays[2] if bias is not None else None,
-        stride=steps,
-        padding=sides,
-        dilation=spread,
-        groups=groups,
-        data_format=data_format,
-    )
+    return _Conv2DCall(operands, steps, sides, spread, groups, result)
+
+
+def check_conv2d(X: Any, weight_shape: tuple[int, ...], *, backend: str | None = None, **keywords: Any) -> None:
+    """Check a call of :func:`conv2d` without computing it; for layers whose framework runs a cached graph.
+
+    Parameters
+    ----------
+    X : array_like
+        As for :func:`conv2d`.
+    weight_shape : tuple of int
+        (O, C / groups, kh, kw).
+    backend : str, optional
+        As for :func:`conv2d`.
+    **keywords
+        stride, padding, dilation, groups and data_format, all of them.
+
+    Raises
+    ------
+    ShapeError, ArgumentError, ArgumentTypeError, MixedBackendsError
+        As for :func:`conv2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> keywords = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, "data_format": "NCHW"}
+    >>> check_conv2d(np.ones((1, 1, 3, 3)), (1, 1, 2, 2), **keywords)
+    """
+    weight = np.broadcast_to(np.float32(0), weight_shape)  # a shape without memory
+    _read_conv2d(X, weight, None, backend=backend, **keywords)
 
 
 def pool2d(
@@ -560,6 +619,64 @@ def pool2d(
     array([[2., 3.],
            [5., 6.]], dtype=float32)
     """
+    call = _read_pool2d(
+        X, pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend
+    )
+    operands = call.operands
+    backend_now, own = operands.backend, operands.backend.arrays
+    (image,) = operands.arrays(f"{mode}_pool2d")
+    rank = len(call.result)
+    if rank == 4 and call.result[0] == 0 and None not in call.result:
+        return own.deliver(own.empty_batch(call.result, (image,)), operands.like)
+    batch = own.add_leading_axes(image, 4 - rank)
+    layout = "NCHW" if rank == 2 else data_format
+    if mode == "max":
+        pooled = backend_now.ops.max_pool2d(
+            batch,
+            call.kernel,
+            stride=call.stride,
+            padding=call.padding,
+            dilation=call.dilation,
+            data_format=layout,
+        )
+    else:
+        pooled = backend_now.ops.avg_pool2d(
+            batch,
+            call.kernel,
+            stride=call.stride,
+            padding=call.padding,
+            counted=call.counted,
+            dilation=call.dilation,
+            data_format=layout,
+        )
+    return own.deliver(own.drop_leading_axes(pooled, 4 - rank), operands.like)
+
+
+class _Pool2DCall(NamedTuple):
+    """A call of pool2d that has been checked."""
+
+    operands: Operands
+    kernel: Pair
+    stride: Pair
+    padding: Sides
+    counted: Sides
+    dilation: Pair
+    result: tuple[Any, ...]
+
+
+def _read_pool2d(
+    X: Any,
+    pool_size: Any,
+    mode: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    data_format: Any,
+    backend: str | None,
+) -> _Pool2DCall:
+    """Check the arguments of :func:`pool2d` and work out its geometry."""
     kernel = pair(pool_size, "pool_size")
     steps = kernel if stride is None else pair(stride, "stride")
     spread = pair(dilation, "dilation")
@@ -571,36 +688,44 @@ def pool2d(
     operands = Operands(backend, X=X)
     layout = "(N, C, H, W), (C, H, W) or (H, W)" if data_format == "NCHW" else "(N, H, W, C), (H, W, C) or (H, W)"
     shape = operands.axes("X", (2, 3, 4), layout)
-    rank = len(shape)
-    spatial = _spatial_axes(rank, data_format)
+    spatial = _spatial_axes(len(shape), data_format)
     asked, sides, (height, width) = _fit(
         operands, wanted, spatial, kernel, steps, spread, "pool_size", ceil_mode=ceil_mode, pool_padding=padding
     )
     result = list(shape)
     result[spatial[0]], result[spatial[1]] = height, width
     _check_memory(operands, sides, spatial, tuple(result))
-    operation = "max_pool2d" if mode == "max" else "avg_pool2d"
-    (image,) = operands.arrays(operation)
-    backend_now = operands.backend
-    if rank == 4 and shape[0] == 0 and None not in result:
-        return backend_now.arrays.empty_batch(tuple(result), (image,))
-    batch = backend_now.arrays.add_leading_axes(image, 4 - rank)
-    layout_now = "NCHW" if rank == 2 else data_format
-    if mode == "max":
-        pooled = backend_now.ops.max_pool2d(
-            batch, kernel, stride=steps, padding=sides, dilation=spread, data_format=layout_now
-        )
-    else:
-        pooled = backend_now.ops.avg_pool2d(
-            batch,
-            kernel,
-            stride=steps,
-            padding=sides,
-            counted=asked if count_include_pad else NO_PADDING,
-            dilation=spread,
-            data_format=layout_now,
-        )
-    return backend_now.arrays.drop_leading_axes(pooled, 4 - rank)
+    counted = asked if count_include_pad else NO_PADDING
+    # the same object where every window has the same divisor, which spares backends the counting
+    counted = sides if all(type(side) is int for side in sides) and counted == sides else counted
+    return _Pool2DCall(operands, kernel, steps, sides, counted, spread, tuple(result))
+
+
+def check_pool2d(X: Any, pool_size: Any, mode: str, *, backend: str | None = None, **keywords: Any) -> None:
+    """Check a call of :func:`pool2d` without computing it; for layers whose framework runs a cached graph.
+
+    Parameters
+    ----------
+    X, pool_size, mode
+        As for :func:`pool2d`.
+    backend : str, optional
+        As for :func:`pool2d`.
+    **keywords
+        stride, padding, dilation, ceil_mode, count_include_pad and
+        data_format, all of them.
+
+    Raises
+    ------
+    ShapeError, ArgumentError, ArgumentTypeError
+        As for :func:`pool2d`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flags = {"ceil_mode": False, "count_include_pad": True, "data_format": "NCHW"}
+    >>> check_pool2d(np.ones((3, 3)), 2, "max", stride=1, padding=0, dilation=1, **flags)
+    """
+    _read_pool2d(X, pool_size, mode, backend=backend, **keywords)
 
 
 # --------------------------------------------------------------------------- the chapters' functions
@@ -627,7 +752,7 @@ def _correlate(operands: Operands, x_axes: int, k_axes: int, kernel: tuple[Any, 
         groups=1,
         data_format="NCHW",
     )
-    return own.drop_leading_axes(result, 1 if k_axes == 0 else 2)
+    return own.deliver(own.drop_leading_axes(result, 1 if k_axes == 0 else 2), operands.like)
 
 
 def _check_channels(operands: Operands, image: tuple[Any, ...], kernel_channels: int) -> None:
@@ -846,4 +971,4 @@ def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Ar
     _check_memory(operands, NO_PADDING, (1, 2), (kernel[0], *image[1:]))
     columns, rows = operands.arrays("conv2d")
     own = operands.backend.arrays
-    return own.tensordot(own.reshape(rows, (kernel[0], kernel[1])), columns)
+    return own.deliver(own.tensordot(own.reshape(rows, (kernel[0], kernel[1])), columns), operands.like)

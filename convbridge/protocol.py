@@ -114,6 +114,9 @@ class ArraysModule(Protocol):
     def empty_batch(self, shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
         """Return an array without elements, which still depends on ``inputs``."""
 
+    def deliver(self, x: Array, like: Array | None) -> Array:
+        """Hand a result to the caller: computed, and of the kind of array that ``like`` is."""
+
     def on_host(self, x: Array) -> bool:
         """Tell whether an array lives in the machine's memory rather than a device's."""
 

@@ -10,6 +10,7 @@ from convbridge.protocol import BackendSpec
 
 _NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 on the CPU."
 _HALF_CONVOLUTION = "MXNet 1.9.1 has no float16 matrix product on the CPU ('FP16 gemm on cpu not implemented')."
+_FEW_INTEGERS = "MXNet 1.9.1 has no integers but int8, int32, int64 and uint8."
 
 SPEC = BackendSpec(
     name="mxnet",
@@ -25,6 +26,7 @@ SPEC = BackendSpec(
         "max_pool2d[bfloat16]": _NO_BFLOAT16,
         "avg_pool2d[bfloat16]": _NO_BFLOAT16,
         "asarray[bfloat16]": _NO_BFLOAT16,
+        **{f"asarray[{dtype}]": _FEW_INTEGERS for dtype in ("int16", "uint16", "uint32", "uint64")},
     },
     max_elements=2**31,
 )

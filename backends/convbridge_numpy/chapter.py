@@ -51,7 +51,7 @@ def corr2d_multi_in_out_1x1(X: Array, K: Array) -> Array:
     c_o = K.shape[0]
     X = X.reshape((c_i, h * w))
     K = K.reshape((c_o, c_i))
-    Y = np.matmul(K, X)
+    Y: Array = np.matmul(K, X)
     return Y.reshape((c_o, h, w))
 
 

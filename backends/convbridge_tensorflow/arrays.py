@@ -76,6 +76,11 @@ def empty_batch(shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
     return tf.broadcast_to(total, shape)
 
 
+def deliver(x: Array, like: Array | None) -> Array:
+    """Hand a result to the caller, as it is."""
+    return x
+
+
 def on_host(x: Array) -> bool:
     """Tell whether a tensor lives in the machine's memory rather than a device's."""
     return "GPU" not in (getattr(x, "device", "") or "")

@@ -25,9 +25,7 @@ if keras.backend.backend() != "tensorflow":
 class Conv2D(keras.layers.Layer):
     """A convolution layer; ``weight`` is OIHW, ``bias`` is (O,) or None."""
 
-    def __init__(
-        self, config: Conv2DConfig, weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None
-    ) -> None:
+    def __init__(self, config: Conv2DConfig, weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None) -> None:
         super().__init__(dtype=config.dtype, autocast=False)
         self.config = config
         self.data_format = config.data_format

@@ -198,7 +198,7 @@ def max_pool2d(
     if dilation != (1, 1):
         Y = careful()
     else:
-        Y = tf.cond(tf.reduce_all(X > tf.constant(float("-inf"), X.dtype)), native, careful)
+        Y = tf.cond(tf.reduce_all(tf.constant(float("-inf"), X.dtype) < X), native, careful)
     return _own_batch(_as_given(Y, data_format), X)
 
 

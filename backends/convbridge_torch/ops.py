@@ -22,6 +22,9 @@ from convbridge.selection import precision
 
 Array = torch.Tensor
 
+#: PyTorch's switches, part of which its type stubs do not know.
+_switches: Any = torch.backends
+
 
 def _channels_first(X: Array, data_format: str) -> Array:
     return X if data_format == "NCHW" else X.permute(0, 3, 1, 2)
@@ -56,17 +59,17 @@ class _ExactMode:
     def __enter__(self) -> None:
         with self._lock:
             if self._depth == 0:
-                (self._nnpack,) = torch.backends.nnpack.set_flags(False)
-                self._conv_precision = torch.backends.cudnn.conv.fp32_precision
-                torch.backends.cudnn.conv.fp32_precision = "ieee"
+                (self._nnpack,) = _switches.nnpack.set_flags(False)
+                self._conv_precision = _switches.cudnn.conv.fp32_precision
+                _switches.cudnn.conv.fp32_precision = "ieee"
             self._depth += 1
 
     def __exit__(self, *exception: object) -> None:
         with self._lock:
             self._depth -= 1
             if self._depth == 0:
-                torch.backends.nnpack.set_flags(self._nnpack)
-                torch.backends.cudnn.conv.fp32_precision = self._conv_precision
+                _switches.nnpack.set_flags(self._nnpack)
+                _switches.cudnn.conv.fp32_precision = self._conv_precision
 
 
 _exact_mode = _ExactMode()
@@ -76,7 +79,7 @@ _exact_mode = _ExactMode()
 def _bounded(X: Array) -> Iterator[None]:
     """Keep the rounding bound in "exact"; costs nothing where PyTorch keeps it by itself."""
     needed = precision() == "exact" and (
-        X.is_cuda or not (torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled)
+        X.is_cuda or not (_switches.mkldnn.is_available() and _switches.mkldnn.enabled)
     )
     if not needed:
         yield

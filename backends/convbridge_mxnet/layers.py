@@ -1,0 +1,236 @@
+"""Layers of the MXNet backend: Gluon ``HybridBlock`` classes.
+
+A block that is called on arrays runs the facade, with all its checks. A
+hybridized block runs the graph that MXNet cached for it, built from symbols by
+``hybrid_forward``; its own input is checked before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convbridge import functional
+from convbridge.errors import UnsupportedOperationError, received
+from convbridge.geometry import (
+    NO_PADDING,
+    Sides,
+    ceil_overhang,
+    needs_size,
+    parse_padding,
+    resolve_padding,
+    window_size,
+)
+from convbridge.protocol import Conv2DConfig, Pool2DConfig
+from convbridge_mxnet import arrays, chapter, ops
+from convbridge_mxnet._compat import mxnet as mx
+
+Array = Any
+
+
+def _fixed_sides(config: Any) -> Sides:
+    """Resolve the padding without an image, which a symbol does not have."""
+    wanted = parse_padding(config.padding)
+    if needs_size(wanted, config.stride):
+        raise UnsupportedOperationError(
+            "padding by 'same' with a stride depends on the image's size, which MXNet's symbols do not know: give it "
+            f"in numbers, or do not hybridize. {received(padding=config.padding, stride=config.stride)}"
+        )
+    return resolve_padding(wanted, (1, 1), config.kernel_size, config.stride, config.dilation)
+
+
+def initialize_where_nobody_has(layer: Any) -> None:
+    """Give every parameter that has no value yet its initial one, and leave the others alone."""
+    for parameter in layer.collect_params().values():
+        try:
+            parameter.list_ctx()
+        except RuntimeError:  # Gluon's word for "not initialized"; a deferred one answers
+            parameter.initialize()
+
+
+class _Layer(mx.gluon.HybridBlock):
+    """What all layers share: which of the two ways a call goes."""
+
+    config: Any
+
+    def forward(self, X: Any) -> Array:
+        """Compute a batch of images, by the cached graph if there is one."""
+        if isinstance(X, mx.sym.Symbol):
+            return super().forward(X)
+        initialize_where_nobody_has(self)  # so that a layer works alone, and a net may initialize its own
+        if self._active and self._can_use_graph(X):
+            self._check(X)
+            return arrays.deliver(super().forward(arrays.asarray(X)), X)
+        return self._compute(X)
+
+    def _can_use_graph(self, X: Any) -> bool:
+        return isinstance(X, mx.nd.NDArray)
+
+    def _check(self, X: Array) -> None:
+        raise NotImplementedError
+
+    def _compute(self, X: Any) -> Array:
+        raise NotImplementedError
+
+
+class Conv2D(_Layer):
+    """A convolution layer; ``weight`` is OIHW, ``bias`` is (O,) or None."""
+
+    def __init__(self, config: Conv2DConfig, weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None) -> None:
+        super().__init__()
+        self.config = config
+        with self.name_scope():
+            self.weight = self._parameter("weight", weight)
+            self.bias = None if bias is None else self._parameter("bias", bias)
+
+    def _parameter(self, name: str, value: np.ndarray[Any, Any]) -> Any:
+        return self.params.get(
+            name,
+            shape=value.shape,
+            dtype=self.config.dtype,
+            init=mx.init.Constant(arrays.asarray(value)),
+        )
+
+    def _keywords(self) -> dict[str, Any]:
+        c = self.config
+        return {
+            "stride": c.stride,
+            "padding": c.padding,
+            "dilation": c.dilation,
+            "groups": c.groups,
+            "data_format": c.data_format,
+        }
+
+    def _can_use_graph(self, X: Any) -> bool:
+        # a graph does not promote dtypes, and an empty batch is nothing that MXNet knows
+        return super()._can_use_graph(X) and arrays.dtype_name(X) == self.config.dtype and 0 not in X.shape
+
+    def _check(self, X: Array) -> None:
+        shape = (self.config.out_channels, self.config.in_channels // self.config.groups, *self.config.kernel_size)
+        functional.check_conv2d(X, shape, **self._keywords(), backend="mxnet")
+
+    def _compute(self, X: Any) -> Array:
+        where = X.ctx if isinstance(X, mx.nd.NDArray) else None
+        bias = None if self.bias is None else self.bias.data(where)
+        return functional.conv2d(X, self.weight.data(where), bias, **self._keywords(), backend="mxnet")
+
+    def hybrid_forward(self, F: Any, X: Array, weight: Array, bias: Array | None = None) -> Array:
+        """Build the graph."""
+        c = self.config
+        return ops.convolve(
+            F,
+            X,
+            weight,
+            bias,
+            kernel=c.kernel_size,
+            channels=c.out_channels,
+            stride=c.stride,
+            padding=_fixed_sides(c),
+            dilation=c.dilation,
+            groups=c.groups,
+            data_format=c.data_format,
+        )
+
+
+class _Pool2D(_Layer):
+    """What the two pooling layers share."""
+
+    mode = ""
+
+    def __init__(self, config: Pool2DConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def _keywords(self) -> dict[str, Any]:
+        c = self.config
+        return {
+            "stride": c.stride,
+            "padding": c.padding,
+            "dilation": c.dilation,
+            "ceil_mode": c.ceil_mode,
+            "count_include_pad": c.count_include_pad,
+            "data_format": c.data_format,
+        }
+
+    def _can_use_graph(self, X: Any) -> bool:
+        # the facade also pools matrices, integers and halves; a graph pools batches of floats
+        usual = super()._can_use_graph(X) and len(X.shape) == 4 and 0 not in X.shape
+        return usual and arrays.dtype_name(X) in ("float32", "float64")
+
+    def _check(self, X: Array) -> None:
+        functional.check_pool2d(X, self.config.kernel_size, self.mode, **self._keywords(), backend="mxnet")
+
+    def _compute(self, X: Any) -> Array:
+        return functional.pool2d(X, self.config.kernel_size, self.mode, **self._keywords(), backend="mxnet")
+
+    def _sides(self) -> tuple[Sides, Sides]:
+        """Return the padding with and without the overhang of ceil mode."""
+        c = self.config
+        asked = _fixed_sides(c)
+        if not c.ceil_mode:
+            return asked, asked
+        bottom, right = (
+            after + ceil_overhang(window_size(k, d), s, after)
+            for after, k, d, s in zip((asked.bottom, asked.right), c.kernel_size, c.dilation, c.stride)
+        )
+        sides = Sides(asked.top, bottom, asked.left, right)
+        return (asked, asked) if sides == asked else (sides, asked)
+
+
+class MaxPool2D(_Pool2D):
+    """A layer that takes the maximum of every window."""
+
+    mode = "max"
+
+    def hybrid_forward(self, F: Any, X: Array) -> Array:
+        """Build the graph."""
+        c = self.config
+        return ops.max_pool_any(
+            F,
+            X,
+            c.kernel_size,
+            stride=c.stride,
+            padding=self._sides()[0],
+            dilation=c.dilation,
+            data_format=c.data_format,
+        )
+
+
+class AvgPool2D(_Pool2D):
+    """A layer that averages every window."""
+
+    mode = "avg"
+
+    def hybrid_forward(self, F: Any, X: Array) -> Array:
+        """Build the graph."""
+        c = self.config
+        padding, asked = self._sides()
+        return ops.avg_pool_any(
+            F,
+            X,
+            c.kernel_size,
+            stride=c.stride,
+            padding=padding,
+            counted=asked if c.count_include_pad else NO_PADDING,
+            dilation=c.dilation,
+            data_format=c.data_format,
+        )
+
+
+def apply(layer: Any, X: Any) -> Array:
+    """Run a layer on a matrix, adding and removing batch and channel."""
+    if isinstance(layer, mx.gluon.Block):
+        initialize_where_nobody_has(layer)
+        if isinstance(X, np.ndarray):
+            parameter = next(iter(layer.collect_params().values()), None)
+            X = arrays.asarray(X, X.dtype.name if parameter is None else np.dtype(parameter.dtype).name)
+    elif isinstance(X, np.ndarray):
+        X = arrays.asarray(X)
+    if isinstance(layer, chapter.Conv2D):  # the chapter's layer already speaks of matrices
+        return arrays.finish(lambda: layer(X))
+    height, width = X.shape
+    channels_last = getattr(getattr(layer, "config", None), "data_format", "NCHW") == "NHWC"
+    batch = X.reshape((1, height, width, 1) if channels_last else (1, 1, height, width))
+    Y = arrays.finish(lambda: layer(batch))
+    return Y.reshape(Y.shape[1:3] if channels_last else Y.shape[2:])
