@@ -6,7 +6,13 @@ and ``mxnet.sym``, ``layers`` holds Gluon ``HybridBlock`` classes, and
 description of a backend.
 """
 
+import threading
+
 from convbridge.protocol import BackendSpec
+
+#: MXNet's autograd is not thread-safe: two threads that record and run
+#: backward on shared arrays can end the process. Hold this lock around both.
+autograd_lock = threading.RLock()
 
 _NO_BFLOAT16 = "MXNet 1.9.1 has no bfloat16 on the CPU."
 _HALF_CONVOLUTION = "MXNet 1.9.1 has no float16 matrix product on the CPU ('FP16 gemm on cpu not implemented')."

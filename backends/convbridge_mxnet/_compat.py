@@ -28,11 +28,9 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["autograd_lock", "mxnet"]
+from convbridge_mxnet import autograd_lock
 
-#: MXNet's autograd is not thread-safe: two threads that record and run
-#: backward on shared arrays can end the process. Hold this lock around both.
-autograd_lock = threading.RLock()
+__all__ = ["autograd_lock", "mxnet"]
 
 #: How many compiled kernels MXNet's oneDNN keeps.
 _KERNEL_CACHE = "64"

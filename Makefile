@@ -1,0 +1,52 @@
+# convbridge: everything runs in a virtual environment of its own, made when it is first needed.
+#
+#   make compare   every example of the chapters, computed by all four frameworks side by side
+#   make test      the tests, on all four backends
+#   make fuzz      10,000 random cases per backend against the float64 oracle
+#   make lint      ruff, its formatter, mypy
+#   make bench     the benchmarks
+#   make clean     remove what was made
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BACKENDS := numpy,torch,tensorflow,mxnet
+CASES ?= 10000
+SEED ?= 1
+
+# TensorFlow's notes about its own processor features say nothing about a result.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: compare test doctest fuzz lint format bench clean
+
+compare: $(READY)
+	$(BIN)/convbridge compare --backends $(BACKENDS)
+
+test: $(READY)
+	CONVBRIDGE_TEST_BACKENDS=$(BACKENDS) $(BIN)/python -m pytest tests $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest --doctest-modules --pyargs convbridge convbridge_numpy convbridge_torch convbridge_tensorflow convbridge_mxnet
+
+fuzz: $(READY)
+	$(BIN)/python -m convbridge.parity.fuzz --backends $(BACKENDS) --cases $(CASES) --seed $(SEED)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python benchmarks/import_time.py
+
+# An interrupted installation leaves no mark behind and is done again.
+$(READY): pyproject.toml constraints/numpy1.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints/numpy1.txt --editable '.[all,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
