@@ -47,7 +47,11 @@ def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Ar
             raise ArgumentTypeError(f"Arrays must be dense. {received(stype=obj.stype)}")
         if isinstance(obj, mx.np.ndarray):
             obj = obj.as_nd_ndarray()  # a view; gradients pass
-        return obj if dtype is None or dtype_name(obj) == dtype else obj.astype(dtype)
+        if dtype is None or dtype_name(obj) == dtype:
+            return obj
+        if 0 in obj.shape:  # to MXNet a length of 0 means "unknown", and it casts nothing that is
+            return asarray(np.empty(obj.shape, dtype), like=obj)
+        return obj.astype(dtype)
     host = np.array(obj, dtype or obj.dtype.name, order="C")
     # not mx.nd.array, which looks for SciPy matrices and makes SciPy warn
     return mx.ndarray.ndarray.array(host, ctx=None if like is None else like.ctx, dtype=host.dtype.name)

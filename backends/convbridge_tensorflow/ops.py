@@ -24,7 +24,8 @@ from typing import Any
 import tensorflow as tf
 
 from convbridge.geometry import Pair, Sides, window_size
-from convbridge_tensorflow.arrays import length
+from convbridge.selection import precision
+from convbridge_tensorflow.arrays import length, on_host
 
 Array = Any
 
@@ -87,14 +88,26 @@ def conv2d(
     data_format: str,
 ) -> Array:
     """Cross-correlate."""
-    image = _pad(_channels_last(X, data_format), padding, 0.0)
-    kernel = tf.transpose(weight, (2, 3, 1, 0))
+    dtype = _compute_dtype(X)
+    image = _pad(_channels_last(tf.cast(X, dtype), data_format), padding, 0.0)
+    kernel = tf.transpose(tf.cast(weight, dtype), (2, 3, 1, 0))
     if image.shape[3] is None:
         image = tf.ensure_shape(image, (None, None, None, kernel.shape[2] * groups))
     Y = _correlate(image, kernel, stride, dilation, groups)
     if bias is not None:
-        Y = tf.nn.bias_add(Y, bias)
-    return _own_batch(_as_given(Y, data_format), X)
+        Y = tf.nn.bias_add(Y, tf.cast(bias, dtype))
+    return _own_batch(_as_given(tf.cast(Y, X.dtype), data_format), X)
+
+
+def _compute_dtype(X: Array) -> Any:
+    """Compute halves on the CPU in single precision, which rounds once at the end.
+
+    The processor's own bfloat16 kernels fill up blocks of channels with zeros,
+    and those times an infinite pixel make NaNs where there are none.
+    """
+    if X.dtype in (tf.float16, tf.bfloat16) and on_host(X) and precision() == "exact":
+        return tf.float32
+    return X.dtype
 
 
 def _correlate(image: Array, kernel: Array, stride: Pair, dilation: Pair, groups: int) -> Array:

@@ -100,10 +100,38 @@ def conv2d(
     data_format: str,
 ) -> Array:
     """Cross-correlate."""
-    image = _pad(_channels_first(X, data_format), padding, 0.0)
+    dtype = _compute_dtype(X)
+    image = _pad(_channels_first(X, data_format).to(dtype), padding, 0.0)
+    image, stride = _unstrided_where_single(image, weight, stride, dilation)
     with _bounded(X):
-        Y = F.conv2d(image, weight, bias, stride, 0, dilation, groups)
-    return _as_given(Y, data_format)
+        Y = F.conv2d(image, weight.to(dtype), None if bias is None else bias.to(dtype), stride, 0, dilation, groups)
+    return _as_given(Y, data_format).to(X.dtype)
+
+
+def _compute_dtype(X: Array) -> torch.dtype:
+    """Compute halves on the CPU in single precision, which rounds once at the end.
+
+    The processor's own bfloat16 kernels fill up blocks of channels with zeros,
+    and those times an infinite pixel make NaNs where there are none.
+    """
+    if X.dtype.itemsize == 2 and X.device.type == "cpu" and precision() == "exact":
+        return torch.float32
+    return X.dtype
+
+
+def _unstrided_where_single(image: Array, weight: Array, stride: Pair, dilation: Pair) -> tuple[Array, Pair]:
+    """Give an axis with a single output the stride 1, and no more than that output reads.
+
+    oneDNN's bfloat16 kernels return garbage for a stride of (1, s) and an
+    output one element wide, on processors that have such kernels.
+    """
+    steps = list(stride)
+    for i, axis in enumerate((2, 3)):
+        window = window_size(weight.shape[axis], dilation[i])
+        if steps[i] > 1 and output_size(image.shape[axis], window, steps[i], 0, 0) == 1:
+            image = image.narrow(axis, 0, window)
+            steps[i] = 1
+    return image, (steps[0], steps[1])
 
 
 def max_pool2d(
