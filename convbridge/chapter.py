@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from convbridge.errors import ShapeError, received
-from convbridge.functional import POOL_MODES, Operands, _check_channels, _check_word
-from convbridge.geometry import check_fit, pair
+from convbridge.functional import POOL_MODES, Operands, _check_channels
+from convbridge.geometry import check_fit, pair, word_argument
+from convbridge.layers import check_callable
 from convbridge.protocol import Array
 from convbridge.selection import resolve
 
@@ -232,7 +233,7 @@ def pool2d(X: Any, pool_size: Any, mode: str = "max", *, backend: str | None = N
            [5., 6.]], dtype=float32)
     """
     window = pair(pool_size, "pool_size")
-    _check_word(mode, "mode", POOL_MODES)
+    word_argument(mode, "mode", POOL_MODES)
     operands = Operands(backend, X=X)
     image = operands.axes("X", (2,), "(H, W)")
     _check_window(image, window, "pool_size")
@@ -292,7 +293,7 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
 
     Raises
     ------
-    ShapeError, MixedBackendsError
+    ShapeError, ArgumentTypeError, MixedBackendsError
         As for :func:`convbridge.comp_conv2d`.
 
     Notes
@@ -305,6 +306,7 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     >>> comp_conv2d(convbridge.Conv2D(3, padding=1, backend="numpy"), np.ones((8, 8))).shape
     (8, 8)
     """
+    check_callable(conv2d)
     target = resolve(backend, X, layer=conv2d)
     operands = Operands(target.name, X=X)
     operands.axes("X", (2,), "(H, W)")

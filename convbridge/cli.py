@@ -5,7 +5,7 @@ standard library alone; the commands are in :mod:`convbridge.commands`.
 
 Exit codes: 0 good; 1 the comparison found a real difference; 2 bad usage, a
 missing backend, a file that cannot be read or written, with one line on
-standard error; 130 interrupted.
+standard error; 130 interrupted; 141 whoever read the output has left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ __all__ = ["main"]
 #: What the extra ``cli`` brings.
 _EXTRA = ("typer", "click", "rich", "PIL")
 
+#: 128 and the number of the signal, as a shell reports SIGINT and SIGPIPE.
 _INTERRUPTED = 130
+_READER_LEFT = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -45,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has left (`convbridge compare | head`), which is no error.
-        # Python would complain once more when it flushes at exit, so give it something to flush to.
+        # `convbridge compare | head` is no mistake, so nothing is said. Python would complain
+        # when it flushes at exit; give it something to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _READER_LEFT
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA:
             raise

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convbridge import memory
-from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, received
+from convbridge.errors import ArgumentError, ArgumentTypeError, MixedBackendsError, ShapeError, received
 from convbridge.geometry import (
     NO_PADDING,
     Padding,
@@ -27,6 +27,7 @@ from convbridge.geometry import (
     ceil_overhang,
     check_fit,
     check_pool_padding,
+    flag_argument,
     integer,
     needs_size,
     output_size,
@@ -34,6 +35,7 @@ from convbridge.geometry import (
     parse_padding,
     resolve_padding,
     window_size,
+    word_argument,
 )
 from convbridge.protocol import Array
 from convbridge.registry import Backend
@@ -98,29 +100,27 @@ def host_array(obj: Any, name: str) -> np.ndarray[Any, Any]:
     >>> host_array([[1, 2]], "X").shape
     (1, 2)
     """
-    if type(obj) is not np.ndarray:
-        if isinstance(obj, np.ma.MaskedArray):
-            raise ArgumentTypeError(
-                f"{name} must not be a masked array, whose mask would be lost; use its filled(...). "
-                f"{received(**{name: obj})}"
+    if isinstance(obj, np.ma.MaskedArray):
+        raise ArgumentTypeError(
+            f"{name} must not be a masked array, whose mask would be lost; use its filled(...). "
+            f"{received(**{name: obj})}"
+        )
+    if isinstance(obj, (list, tuple)):
+        tensor = _holds_tensor(obj)
+        if tensor is not None:
+            raise MixedBackendsError(
+                f"{name} must be one array, not a list of tensors; stack them with their framework first. "
+                f"{received(**{name: tensor})}"
             )
-        if isinstance(obj, (list, tuple)):
-            tensor = _holds_tensor(obj)
-            if tensor is not None:
-                raise ArgumentTypeError(
-                    f"{name} must be one array, not a list of tensors; stack them with their framework first. "
-                    f"{received(**{name: tensor})}"
-                )
-        try:
-            obj_array = np.asarray(obj)
-        except (ValueError, TypeError, OverflowError) as cause:
-            raise ArgumentError(
-                f"{name} must be a rectangular array of numbers ({cause}). {received(**{name: obj})}"
-            ) from None
-        if obj_array.dtype.kind not in "biuf" and obj_array.dtype.name != "bfloat16":
-            raise ArgumentTypeError(f"{name} must hold real numbers, not {obj_array.dtype}. {received(**{name: obj})}")
-        return obj_array
-    return obj
+    try:
+        array = np.asarray(obj)
+    except (ValueError, TypeError, OverflowError) as cause:
+        raise ArgumentError(
+            f"{name} must be a rectangular array of numbers ({cause}). {received(**{name: obj})}"
+        ) from None
+    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
+        raise ArgumentTypeError(f"{name} must hold real numbers, not {array.dtype}. {received(**{name: obj})}")
+    return array
 
 
 def _compute_dtype(stored: str, name: str, obj: Any) -> str:
@@ -198,20 +198,6 @@ class Operands:
         self.backend.require(operation, self.dtype)
         convert = self.backend.arrays.asarray
         return [convert(obj, self.dtype, self.like) for obj in self.named.values()]
-
-
-def _check_word(value: Any, name: str, allowed: tuple[str, ...]) -> str:
-    if not isinstance(value, str):
-        raise ArgumentTypeError(f"{name} must be one of {allowed}. {received(**{name: value})}")
-    if value not in allowed:
-        raise ArgumentError(f"{name} must be one of {allowed}. {received(**{name: value})}")
-    return value
-
-
-def _check_flag(value: Any, name: str) -> bool:
-    if not isinstance(value, (bool, np.bool_)):
-        raise ArgumentTypeError(f"{name} must be True or False. {received(**{name: value})}")
-    return bool(value)
 
 
 def _spatial_axes(rank: int, data_format: str) -> tuple[int, int]:
@@ -493,7 +479,7 @@ def _read_conv2d(
     steps, spread = pair(stride, "stride"), pair(dilation, "dilation")
     wanted = parse_padding(padding)
     groups = integer(groups, "groups", 1)
-    _check_word(data_format, "data_format", DATA_FORMATS)
+    word_argument(data_format, "data_format", DATA_FORMATS)
     named = {"X": X, "weight": weight} if bias is None else {"X": X, "weight": weight, "bias": bias}
     operands = Operands(backend, **named)
     shape = operands.axes("X", (4,), f"({', '.join(data_format)})")
@@ -681,10 +667,10 @@ def _read_pool2d(
     steps = kernel if stride is None else pair(stride, "stride")
     spread = pair(dilation, "dilation")
     wanted = parse_padding(padding)
-    _check_word(mode, "mode", POOL_MODES)
-    ceil_mode = _check_flag(ceil_mode, "ceil_mode")
-    count_include_pad = _check_flag(count_include_pad, "count_include_pad")
-    _check_word(data_format, "data_format", DATA_FORMATS)
+    word_argument(mode, "mode", POOL_MODES)
+    ceil_mode = flag_argument(ceil_mode, "ceil_mode")
+    count_include_pad = flag_argument(count_include_pad, "count_include_pad")
+    word_argument(data_format, "data_format", DATA_FORMATS)
     operands = Operands(backend, X=X)
     layout = "(N, C, H, W), (C, H, W) or (H, W)" if data_format == "NCHW" else "(N, H, W, C), (H, W, C) or (H, W)"
     shape = operands.axes("X", (2, 3, 4), layout)

@@ -186,6 +186,70 @@ def pair(value: Any, name: str, *, minimum: int = 1) -> Pair:
     return (number, number)
 
 
+def word_argument(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    """Return a word if it is allowed.
+
+    Parameters
+    ----------
+    value : str
+        What the caller passed.
+    name : str
+        The argument's name in the caller's signature, for the message.
+    allowed : tuple of str
+        The words.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ArgumentTypeError
+        For anything but a string.
+    ArgumentError
+        For another word.
+
+    Examples
+    --------
+    >>> word_argument("max", "mode", ("max", "avg"))
+    'max'
+    """
+    if not isinstance(value, str):
+        raise ArgumentTypeError(f"{name} must be one of {allowed}. {received(**{name: value})}")
+    if value not in allowed:
+        raise ArgumentError(f"{name} must be one of {allowed}. {received(**{name: value})}")
+    return value
+
+
+def flag_argument(value: Any, name: str) -> bool:
+    """Return a flag as a bool.
+
+    Parameters
+    ----------
+    value : bool
+        What the caller passed.
+    name : str
+        The argument's name in the caller's signature, for the message.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ArgumentTypeError
+        For anything but a bool, also for 0 and 1.
+
+    Examples
+    --------
+    >>> flag_argument(True, "ceil_mode")
+    True
+    """
+    if not isinstance(value, bool) and type(value).__name__ not in ("bool_", "bool"):
+        raise ArgumentTypeError(f"{name} must be True or False. {received(**{name: value})}")
+    return bool(value)
+
+
 # --------------------------------------------------------------------------- padding
 
 
@@ -551,6 +615,7 @@ def output_shape(
     image = _image_size(size, "size")
     sides = resolve_padding(parse_padding(padding), image, kernel, steps, spread)
     ends = ((sides.top, sides.bottom), (sides.left, sides.right))
+    ceil_mode = flag_argument(ceil_mode, "ceil_mode")
     result = []
     for axis, n, k, s, d, (before, after) in zip(("height", "width"), image, kernel, steps, spread, ends):
         window = window_size(k, d)
@@ -667,6 +732,8 @@ def receptive_field(layers: Sequence[Any]) -> ReceptiveField:
     >>> receptive_field([{"kernel_size": 7, "stride": 2, "padding": 3}, {"kernel_size": 3, "stride": 2}])
     ReceptiveField(size=(11, 11), jump=(4, 4), start=(-3, -3))
     """
+    if not _is_sequence(layers):
+        raise ArgumentTypeError(f"layers must be a sequence, from the input upwards. {received(layers=layers)}")
     size, jump, start = [1, 1], [1, 1], [0, 0]
     for layer in layers:
         kernel, stride, dilation, padding = _layer_geometry(layer)

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, received
-from convbridge.functional import DATA_FORMATS, FLOAT_DTYPES, _check_flag, _check_word
+from convbridge.functional import DATA_FORMATS, FLOAT_DTYPES
 from convbridge.geometry import (
     check_pool_padding,
+    flag_argument,
     integer,
     needs_size,
     pair,
     parse_padding,
     resolve_padding,
     window_size,
+    word_argument,
 )
 from convbridge.protocol import Array, Conv2DConfig, Pool2DConfig
 from convbridge.selection import framework_of, resolve
@@ -137,9 +139,9 @@ class Conv2D:
             padding=padding,
             dilation=pair(dilation, "dilation"),
             groups=integer(groups, "groups", 1),
-            use_bias=_check_flag(use_bias, "use_bias"),
-            data_format=_check_word(data_format, "data_format", DATA_FORMATS),
-            dtype=_check_word(dtype, "dtype", FLOAT_DTYPES),
+            use_bias=flag_argument(use_bias, "use_bias"),
+            data_format=word_argument(data_format, "data_format", DATA_FORMATS),
+            dtype=word_argument(dtype, "dtype", FLOAT_DTYPES),
         )
         for name in ("in_channels", "out_channels"):
             if getattr(config, name) % config.groups:
@@ -188,9 +190,9 @@ class _Pool2D:
             stride=steps,
             padding=padding,
             dilation=spread,
-            ceil_mode=_check_flag(ceil_mode, "ceil_mode"),
-            count_include_pad=_check_flag(count_include_pad, "count_include_pad"),
-            data_format=_check_word(data_format, "data_format", DATA_FORMATS),
+            ceil_mode=flag_argument(ceil_mode, "ceil_mode"),
+            count_include_pad=flag_argument(count_include_pad, "count_include_pad"),
+            data_format=word_argument(data_format, "data_format", DATA_FORMATS),
         )
         return getattr(resolve(backend).layers, cls._layer)(config)
 
@@ -273,6 +275,27 @@ class AvgPool2D(_Pool2D):
     _layer = "AvgPool2D"
 
 
+def check_callable(conv2d: Any) -> None:
+    """Refuse what is no layer.
+
+    Parameters
+    ----------
+    conv2d : object
+        What the caller passed as a layer.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it cannot be called.
+
+    Examples
+    --------
+    >>> check_callable(abs)
+    """
+    if not callable(conv2d):
+        raise ArgumentTypeError(f"conv2d must be a layer. {received(conv2d=conv2d)}")
+
+
 def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     """Apply a layer to a matrix: add batch and channel, call it, remove them again.
 
@@ -313,8 +336,7 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     """
     from convbridge.functional import Operands
 
-    if not callable(conv2d):
-        raise ArgumentTypeError(f"conv2d must be a layer. {received(conv2d=conv2d)}")
+    check_callable(conv2d)
     target = resolve(backend, X, layer=conv2d)
     operands = Operands(target.name, X=X)
     operands.axes("X", (2,), "(H, W)")

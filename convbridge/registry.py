@@ -18,6 +18,8 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, cast
@@ -40,6 +42,7 @@ __all__ = [
     "import_framework",
     "load",
     "names",
+    "readable_specs",
     "refresh",
     "spec",
 ]
@@ -235,6 +238,23 @@ def spec(name: str) -> BackendSpec:
     return found
 
 
+def readable_specs() -> Iterator[BackendSpec]:
+    """Yield the facts about every backend that can be read; a broken third party costs only itself.
+
+    Yields
+    ------
+    BackendSpec
+
+    Examples
+    --------
+    >>> next(readable_specs()).name
+    'numpy'
+    """
+    for name in names():
+        with suppress(BackendBrokenError):
+            yield spec(name)
+
+
 def names() -> tuple[str, ...]:
     """Return every registered backend, installed or not, built-in ones first.
 
@@ -284,9 +304,9 @@ def canonical_name(name: Any, source: str) -> str:
         others = _third_parties()
         if name in others:
             return name
-        for other in others:
-            if name in spec(other).aliases:
-                return other
+        for other in readable_specs():
+            if name in other.aliases:
+                return other.name
     known = names()
     hint = ""
     if isinstance(name, str):
@@ -352,7 +372,7 @@ def available_backends() -> tuple[str, ...]:
     >>> "numpy" in available_backends()
     True
     """
-    return tuple(name for name in names() if _is_installed(spec(name).framework))
+    return tuple(facts.name for facts in readable_specs() if _is_installed(facts.framework))
 
 
 def import_framework(name: str) -> Any:

@@ -6,10 +6,11 @@ them for the length of that import and takes them away again. What MXNet reads
 later, when it runs, it finds in :class:`_NumpyWithAliases`, which takes the
 place of NumPy inside MXNet's modules alone.
 
-Two more things about the import: MXNet keeps one compiled kernel for every
-shape that it ever saw, without bound, unless an environment variable set
-beforehand says otherwise; and it halves the number of threads of the OpenMP
-runtime, which it shares with PyTorch.
+Three more things about the import: MXNet keeps one compiled kernel for every
+shape that it ever saw, without bound, and writes notes about its storage to
+the screen, unless environment variables set beforehand say otherwise; and it
+halves the number of threads of the OpenMP runtime, which it shares with
+PyTorch.
 
 Any other file of this backend imports MXNet from here.
 """
@@ -132,6 +133,7 @@ def _import() -> Any:
         if "mxnet" in sys.modules:
             return sys.modules["mxnet"]
         os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", _KERNEL_CACHE)
+        os.environ.setdefault("MXNET_STORAGE_FALLBACK_LOG_VERBOSE", "0")
         with warnings.catch_warnings(), _threads_kept(), _aliases_in_numpy():
             warnings.simplefilter("ignore")
             try:

@@ -115,6 +115,8 @@ def max_pool2d(
 
     def compute() -> Array:
         image = _pad(nd, _channels_first(nd, X, data_format), padding, -_INFINITY)
+        if image is X and mx.autograd.is_recording():
+            image = nd.identity(X)  # the gradient of an array that views another (a reshape, a slice) is garbage
         return _as_given(nd, pool(nd, image, pool_size, stride, dilation), data_format)
 
     return finish(compute)
