@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from convbridge.errors import ShapeError, received
+from convbridge.errors import ArgumentError, ShapeError, received
 from convbridge.functional import POOL_MODES, Operands, _check_channels
 from convbridge.geometry import check_fit, pair, word_argument
 from convbridge.layers import check_callable
@@ -293,6 +293,8 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
 
     Raises
     ------
+    ArgumentError
+        For a layer of convbridge in NHWC.
     ShapeError, ArgumentTypeError, MixedBackendsError
         As for :func:`convbridge.comp_conv2d`.
 
@@ -307,8 +309,14 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     (8, 8)
     """
     check_callable(conv2d)
+    config = getattr(conv2d, "config", None)
+    if getattr(config, "data_format", "NCHW") != "NCHW":
+        raise ArgumentError(
+            "conv2d must be a layer of the chapters' layout, NCHW; convbridge.comp_conv2d takes the others. "
+            f"{received(conv2d=conv2d)}"
+        )
     target = resolve(backend, X, layer=conv2d)
     operands = Operands(target.name, X=X)
     operands.axes("X", (2,), "(H, W)")
-    dtype = getattr(getattr(conv2d, "config", None), "dtype", operands.dtype)
+    dtype = getattr(config, "dtype", operands.dtype)
     return target.chapter.comp_conv2d(conv2d, target.arrays.asarray(operands.named["X"], dtype, operands.like))

@@ -628,7 +628,7 @@ def output_shape(
 
 
 def check_pool_padding(before: int, after: int, window: int, padding: Any) -> None:
-    """Refuse pooling padding that could fill a whole window.
+    """Refuse pooling padding that would fill a whole window.
 
     Parameters
     ----------
@@ -650,8 +650,7 @@ def check_pool_padding(before: int, after: int, window: int, padding: Any) -> No
     """
     if before >= window or after >= window:
         raise ArgumentError(
-            f"padding of each side must be smaller than the pooling window ({window}), so that no window is all "
-            f"padding. {received(padding=padding)}"
+            f"padding of each side must be smaller than the pooling window ({window}). {received(padding=padding)}"
         )
 
 

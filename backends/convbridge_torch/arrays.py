@@ -65,8 +65,9 @@ def flip(x: Array) -> Array:
 
 def tensordot(a: Array, b: Array) -> Array:
     """Contract the last axis of ``a`` with the first axis of ``b``."""
-    result: Array = torch.tensordot(a, b, dims=1)
-    return result
+    wide = torch.promote_types(a.dtype, torch.float32)  # halves round once, at the end
+    result: Array = torch.tensordot(a.to(wide), b.to(wide), dims=1)
+    return result.to(a.dtype)
 
 
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:

@@ -122,8 +122,9 @@ def _compute_dtype(X: Array) -> torch.dtype:
 def _unstrided_where_single(image: Array, weight: Array, stride: Pair, dilation: Pair) -> tuple[Array, Pair]:
     """Give an axis with a single output the stride 1, and no more than that output reads.
 
-    oneDNN's bfloat16 kernels return garbage for a stride of (1, s) and an
-    output one element wide, on processors that have such kernels.
+    oneDNN returns garbage for some of them: in bfloat16 for a stride of (1, s)
+    and an output one element wide, in float32 too if the one channel of the
+    image has an unusual stride in memory.
     """
     steps = list(stride)
     for i, axis in enumerate((2, 3)):

@@ -1,0 +1,212 @@
+"""Which backends are tested, what the header says, and what every test may use.
+
+``CONVBRIDGE_TEST_BACKENDS=numpy,torch`` names the backends that MUST be tested:
+one of them missing or broken fails the run before its first test. Without the
+variable the built-in backends that are installed are tested, and the header
+and every skip say which ones are not, and why.
+"""
+
+from __future__ import annotations
+
+import os
+
+# Read by TensorFlow when it is imported.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A choice made outside would change what the tests of the default see.
+os.environ.pop("CONVBRIDGE_BACKEND", None)
+
+import platform
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import convbridge
+from convbridge import registry, selection
+from convbridge.errors import BackendNotInstalledError, ConvbridgeError
+
+VARIABLE = "CONVBRIDGE_TEST_BACKENDS"
+
+_required: list[str] = []
+#: Backend to the reason why it is not tested, or "".
+_missing: dict[str, str] = {}
+
+
+def _load_all():
+    named = [name.strip() for name in os.environ.get(VARIABLE, "").split(",") if name.strip()]
+    try:
+        _required.extend(registry.canonical_name(name, VARIABLE) for name in named)
+    except ConvbridgeError as error:
+        raise pytest.UsageError(str(error)) from None
+    # In the registry's order: PyTorch must be imported before TensorFlow.
+    for name in registry.BUILTIN:
+        if _required and name not in _required:
+            continue
+        try:
+            registry.load(name)
+            _missing[name] = ""
+        except BackendNotInstalledError as error:
+            if _required:
+                raise pytest.UsageError(f"{VARIABLE} names a backend that is missing: {error}") from None
+            _missing[name] = str(error)
+        except ConvbridgeError as error:
+            raise pytest.UsageError(f"A backend is installed and broken: {error}") from error
+
+
+def pytest_configure(config):
+    if not _missing:
+        _load_all()
+
+
+def pytest_report_header(config):
+    lines = [f"convbridge {convbridge.__version__}, Python {platform.python_version()}, NumPy {np.__version__}"]
+    for name, reason in _missing.items():
+        module = sys.modules.get(registry.spec(name).framework)
+        lines.append(f"backend {name}: {reason or 'tested, ' + getattr(module, '__version__', '?')}")
+    if not _required:
+        lines.append(f"{VARIABLE} is unset: what is not installed is skipped")
+    return lines
+
+
+def pytest_generate_tests(metafunc):
+    if "backend" in metafunc.fixturenames:
+        names = [
+            pytest.param(name, marks=pytest.mark.skip(reason=reason)) if reason else name
+            for name, reason in _missing.items()
+        ]
+        metafunc.parametrize("backend", names)
+
+
+@pytest.fixture(autouse=True)
+def selection_is_left_alone():
+    """Fail a test that leaves a choice of backend behind, in the environment or in a context."""
+    yield
+    convbridge.set_backend(None)
+    assert "CONVBRIDGE_BACKEND" not in os.environ
+    assert selection.current_choice() is None
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """Set CONVBRIDGE_BACKEND, as the process would have found it at its start."""
+
+    def choose(name):
+        monkeypatch.setenv("CONVBRIDGE_BACKEND", name)
+        registry.refresh()
+
+    yield choose
+    monkeypatch.undo()
+    registry.refresh()
+
+
+@pytest.fixture
+def agree():
+    """Compare a result with exact numbers: whose array it is, dtype, shape, values."""
+
+    def compare(result, numbers, backend, dtype="float32"):
+        owner = selection.framework_of(result)
+        assert (owner or "numpy") == backend, f"a {type(result)}"
+        assert backend != "numpy" or type(result) is np.ndarray
+        values = convbridge.to_numpy(result)
+        wanted = np.asarray(numbers)
+        assert values.dtype.name == dtype
+        assert values.shape == wanted.shape
+        np.testing.assert_array_equal(values, wanted)
+
+    return compare
+
+
+# --------------------------------------------------------------------------- a third-party backend
+
+FAKE_ARRAYS = """
+import numpy as np
+from convbridge_numpy import arrays as base
+
+class Tensor(np.ndarray):
+    '''What this backend computes with; not neutral, unlike its parent.'''
+
+def asarray(obj, dtype=None, like=None):
+    return base.asarray(np.asarray(obj), dtype).view(Tensor)
+
+def to_numpy(x):
+    return np.array(x)
+
+def empty_batch(shape, inputs):
+    return base.empty_batch(shape, inputs).view(Tensor)
+
+def tensordot(a, b):
+    with np.errstate(all="ignore"):
+        return np.tensordot(np.asarray(a), np.asarray(b), axes=1)
+
+def deliver(x, like):
+    return x.view(Tensor)
+
+dtype_name, shape, length, flip = base.dtype_name, base.shape, base.length, base.flip
+add_leading_axes, drop_leading_axes, reshape = base.add_leading_axes, base.drop_leading_axes, base.reshape
+on_host, devices = base.on_host, base.devices
+"""
+
+FAKE_OPS = """
+import numpy as np
+from convbridge_numpy import ops as base
+from {package}.arrays import Tensor
+
+def conv2d(X, weight, bias, **keywords):
+    bias = None if bias is None else np.asarray(bias)
+    return base.conv2d(np.asarray(X), np.asarray(weight), bias, **keywords).view(Tensor)
+
+def max_pool2d(X, pool_size, **keywords):
+    return base.max_pool2d(np.asarray(X), pool_size, **keywords).view(Tensor)
+
+def avg_pool2d(X, pool_size, **keywords):
+    return base.avg_pool2d(np.asarray(X), pool_size, **keywords).view(Tensor)
+"""
+
+FAKE_SPEC = """
+from convbridge.protocol import BackendSpec
+
+SPEC = BackendSpec(
+    name={name!r}, package={package!r}, framework={framework!r},
+    array_types=({package!r} + ".arrays:Tensor",), aliases={aliases!r}, install_hint="pip install it",
+    unsupported={gaps!r},
+)
+"""
+
+NO_BFLOAT16 = {
+    f"{operation}[bfloat16]": "This backend has no bfloat16."
+    for operation in ("asarray", "conv2d", "max_pool2d", "avg_pool2d")
+}
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a third-party backend: a package with an entry point, found as pip would leave it."""
+    packages = []
+
+    def write(name, *, init=None, ops="", aliases=(), framework=None, entry_point=None, gaps=()):
+        package = f"fake_{name}_{len(packages)}"
+        packages.append(package)
+        root = tmp_path / package
+        root.mkdir()
+        facts = {"name": name, "package": package, "framework": framework or package, "aliases": aliases}
+        facts["gaps"] = {**NO_BFLOAT16, **dict(gaps)}
+        (root / "__init__.py").write_text(FAKE_SPEC.format(**facts) if init is None else init)
+        (root / "arrays.py").write_text(FAKE_ARRAYS)
+        (root / "ops.py").write_text(FAKE_OPS.format(package=package) + textwrap.dedent(ops))
+        (root / "chapter.py").write_text("from convbridge_numpy.chapter import *\n")
+        (root / "layers.py").write_text("from convbridge_numpy.layers import *\n")
+        info = tmp_path / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{name} = {entry_point or package}\n")
+        if str(tmp_path) not in sys.path:
+            monkeypatch.syspath_prepend(str(tmp_path))
+        registry.refresh()
+        return package
+
+    yield write
+    monkeypatch.undo()
+    for module in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[module]
+    registry.refresh()
