@@ -33,6 +33,7 @@ from convbridge.functional import (
     to_numpy,
 )
 from convbridge.geometry import ReceptiveField, output_shape, receptive_field, same_padding
+from convbridge.gradients import conv2d_vjp, pool2d_vjp
 from convbridge.layers import AvgPool2D, Conv2D, MaxPool2D, comp_conv2d
 from convbridge.registry import available_backends, import_framework
 from convbridge.selection import get_backend, set_backend, use_backend, use_precision
@@ -60,6 +61,7 @@ __all__ = [
     "chapter",
     "comp_conv2d",
     "conv2d",
+    "conv2d_vjp",
     "convolve2d",
     "corr2d",
     "corr2d_multi_in",
@@ -71,6 +73,7 @@ __all__ = [
     "output_shape",
     "parity",
     "pool2d",
+    "pool2d_vjp",
     "receptive_field",
     "registry",
     "same_padding",

@@ -434,7 +434,7 @@ def conv2d(
     array([[[[19., 25.],
              [37., 43.]]]], dtype=float32)
     """
-    call = _read_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend)
+    call = read_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend)
     operands = call.operands
     own = operands.backend.arrays
     arrays = operands.arrays("conv2d")
@@ -453,7 +453,35 @@ def conv2d(
     return own.deliver(result, operands.like)
 
 
-class _Conv2DCall(NamedTuple):
+def check_grad_output(operands: Operands, result: tuple[Any, ...]) -> None:
+    """Refuse a ``grad_output`` that has not the shape of the result.
+
+    Parameters
+    ----------
+    operands : Operands
+        With a "grad_output" among them.
+    result : tuple
+        The shape of the result; None where it is not known yet.
+
+    Raises
+    ------
+    ShapeError
+        With both shapes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> check_grad_output(Operands("numpy", grad_output=np.ones((2, 2))), (2, 2))
+    """
+    shape = operands.shapes["grad_output"]
+    if len(shape) != len(result) or any(a != b for a, b in zip(shape, result) if a is not None and b is not None):
+        raise ShapeError(
+            f"grad_output must have the shape of the result, {result}. "
+            f"{received(grad_output=operands.named['grad_output'])}"
+        )
+
+
+class Conv2DCall(NamedTuple):
     """A call of conv2d that has been checked."""
 
     operands: Operands
@@ -464,7 +492,7 @@ class _Conv2DCall(NamedTuple):
     result: tuple[Any, ...]
 
 
-def _read_conv2d(
+def read_conv2d(
     X: Any,
     weight: Any,
     bias: Any,
@@ -474,13 +502,18 @@ def _read_conv2d(
     groups: Any,
     data_format: Any,
     backend: str | None,
-) -> _Conv2DCall:
-    """Check the arguments of :func:`conv2d` and work out its geometry."""
+    grad_output: Any = None,
+) -> Conv2DCall:
+    """Check the arguments of :func:`conv2d`, and a gradient of its result; work out the geometry."""
     steps, spread = pair(stride, "stride"), pair(dilation, "dilation")
     wanted = parse_padding(padding)
     groups = integer(groups, "groups", 1)
     word_argument(data_format, "data_format", DATA_FORMATS)
-    named = {"X": X, "weight": weight} if bias is None else {"X": X, "weight": weight, "bias": bias}
+    named = {"X": X, "weight": weight}
+    if bias is not None:
+        named["bias"] = bias
+    if grad_output is not None:
+        named["grad_output"] = grad_output
     operands = Operands(backend, **named)
     shape = operands.axes("X", (4,), f"({', '.join(data_format)})")
     out_channels, per_group, kh, kw = operands.axes("weight", (4,), "(O, C / groups, kh, kw)", known=True)
@@ -501,7 +534,9 @@ def _read_conv2d(
     batch = shape[0]
     result = (batch, out_channels, height, width) if data_format == "NCHW" else (batch, height, width, out_channels)
     _check_memory(operands, sides, spatial, result)
-    return _Conv2DCall(operands, steps, sides, spread, groups, result)
+    if grad_output is not None:
+        check_grad_output(operands, result)
+    return Conv2DCall(operands, steps, sides, spread, groups, result)
 
 
 def check_conv2d(X: Any, weight_shape: tuple[int, ...], *, backend: str | None = None, **keywords: Any) -> None:
@@ -530,7 +565,7 @@ def check_conv2d(X: Any, weight_shape: tuple[int, ...], *, backend: str | None =
     >>> check_conv2d(np.ones((1, 1, 3, 3)), (1, 1, 2, 2), **keywords)
     """
     weight = np.broadcast_to(np.float32(0), weight_shape)  # a shape without memory
-    _read_conv2d(X, weight, None, backend=backend, **keywords)
+    read_conv2d(X, weight, None, backend=backend, **keywords)
 
 
 def pool2d(
@@ -605,7 +640,7 @@ def pool2d(
     array([[2., 3.],
            [5., 6.]], dtype=float32)
     """
-    call = _read_pool2d(
+    call = read_pool2d(
         X, pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend
     )
     operands = call.operands
@@ -638,7 +673,7 @@ def pool2d(
     return own.deliver(own.drop_leading_axes(pooled, 4 - rank), operands.like)
 
 
-class _Pool2DCall(NamedTuple):
+class Pool2DCall(NamedTuple):
     """A call of pool2d that has been checked."""
 
     operands: Operands
@@ -650,7 +685,7 @@ class _Pool2DCall(NamedTuple):
     result: tuple[Any, ...]
 
 
-def _read_pool2d(
+def read_pool2d(
     X: Any,
     pool_size: Any,
     mode: Any,
@@ -661,8 +696,9 @@ def _read_pool2d(
     count_include_pad: Any,
     data_format: Any,
     backend: str | None,
-) -> _Pool2DCall:
-    """Check the arguments of :func:`pool2d` and work out its geometry."""
+    grad_output: Any = None,
+) -> Pool2DCall:
+    """Check the arguments of :func:`pool2d`, and a gradient of its result; work out the geometry."""
     kernel = pair(pool_size, "pool_size")
     steps = kernel if stride is None else pair(stride, "stride")
     spread = pair(dilation, "dilation")
@@ -671,7 +707,7 @@ def _read_pool2d(
     ceil_mode = flag_argument(ceil_mode, "ceil_mode")
     count_include_pad = flag_argument(count_include_pad, "count_include_pad")
     word_argument(data_format, "data_format", DATA_FORMATS)
-    operands = Operands(backend, X=X)
+    operands = Operands(backend, X=X) if grad_output is None else Operands(backend, X=X, grad_output=grad_output)
     layout = "(N, C, H, W), (C, H, W) or (H, W)" if data_format == "NCHW" else "(N, H, W, C), (H, W, C) or (H, W)"
     shape = operands.axes("X", (2, 3, 4), layout)
     spatial = _spatial_axes(len(shape), data_format)
@@ -681,10 +717,12 @@ def _read_pool2d(
     result = list(shape)
     result[spatial[0]], result[spatial[1]] = height, width
     _check_memory(operands, sides, spatial, tuple(result))
+    if grad_output is not None:
+        check_grad_output(operands, tuple(result))
     counted = asked if count_include_pad else NO_PADDING
     # the same object where every window has the same divisor, which spares backends the counting
     counted = sides if all(type(side) is int for side in sides) and counted == sides else counted
-    return _Pool2DCall(operands, kernel, steps, sides, counted, spread, tuple(result))
+    return Pool2DCall(operands, kernel, steps, sides, counted, spread, tuple(result))
 
 
 def check_pool2d(X: Any, pool_size: Any, mode: str, *, backend: str | None = None, **keywords: Any) -> None:
@@ -711,7 +749,7 @@ def check_pool2d(X: Any, pool_size: Any, mode: str, *, backend: str | None = Non
     >>> flags = {"ceil_mode": False, "count_include_pad": True, "data_format": "NCHW"}
     >>> check_pool2d(np.ones((3, 3)), 2, "max", stride=1, padding=0, dilation=1, **flags)
     """
-    _read_pool2d(X, pool_size, mode, backend=backend, **keywords)
+    read_pool2d(X, pool_size, mode, backend=backend, **keywords)
 
 
 # --------------------------------------------------------------------------- the chapters' functions

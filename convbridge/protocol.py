@@ -114,6 +114,9 @@ class ArraysModule(Protocol):
     def empty_batch(self, shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
         """Return an array without elements, which still depends on ``inputs``."""
 
+    def zeros(self, shape: tuple[int, ...], like: Array) -> Array:
+        """Return zeros of the dtype, and where it lives, of ``like``."""
+
     def deliver(self, x: Array, like: Array | None) -> Array:
         """Hand a result to the caller: computed, and of the kind of array that ``like`` is."""
 
@@ -168,6 +171,48 @@ class OpsModule(Protocol):
 
         ``counted is padding`` where every window has the same divisor.
         """
+
+    def conv2d_vjp(
+        self,
+        X: Array,
+        weight: Array,
+        bias: Array | None,
+        grad_output: Array,
+        *,
+        stride: Pair,
+        padding: Sides,
+        dilation: Pair,
+        groups: int,
+        data_format: str,
+    ) -> tuple[Array, Array, Array | None]:
+        """Return the gradients of X, weight and bias."""
+
+    def max_pool2d_vjp(
+        self,
+        X: Array,
+        pool_size: Pair,
+        grad_output: Array,
+        *,
+        stride: Pair,
+        padding: Sides,
+        dilation: Pair,
+        data_format: str,
+    ) -> Array:
+        """Return the gradient of X: each window's goes to the first of its maxima."""
+
+    def avg_pool2d_vjp(
+        self,
+        X: Array,
+        pool_size: Pair,
+        grad_output: Array,
+        *,
+        stride: Pair,
+        padding: Sides,
+        counted: Sides,
+        dilation: Pair,
+        data_format: str,
+    ) -> Array:
+        """Return the gradient of X: each window's is shared by its elements."""
 
 
 class ChapterModule(Protocol):

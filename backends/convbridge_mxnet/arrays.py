@@ -107,6 +107,11 @@ def empty_batch(shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
     return asarray(np.empty(shape, dtype_name(inputs[0])), like=inputs[0])
 
 
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of the dtype, and where it lives, of ``like``."""
+    return asarray(np.zeros(shape, dtype_name(like)), like=like)
+
+
 def deliver(x: Array, like: Array | None) -> Array:
     """Hand a result to the caller: computed, and of the kind of array that ``like`` is."""
     finish(lambda: x)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from convbridge.geometry import Pair, Sides
+from convbridge_mxnet import autograd_lock
 from convbridge_mxnet._compat import mxnet as mx
 from convbridge_mxnet.arrays import dtype_name, finish
 
@@ -251,3 +252,93 @@ def _fold(F: Any, image: Array, axis: int, kernel: int, stride: int, dilation: i
         here = last if offset == kernel - 1 else F.slice_like(tap(offset), last, axes=(axis,))
         result = here if result is None else combine(result, here)
     return result
+
+
+# --------------------------------------------------------------------------- gradients
+
+
+def _gradients(compute: Any, inputs: tuple[Array, ...], grad_output: Array) -> tuple[Array, ...]:
+    """Record a function on detached inputs and return fresh gradients, one thread at a time."""
+    with autograd_lock:
+        leaves = tuple(x.detach() for x in inputs)
+        for leaf in leaves:
+            leaf.attach_grad()
+        with mx.autograd.record():
+            Y = compute(*leaves)
+        finish(lambda: Y.backward(grad_output) or Y)
+        return tuple(finish(lambda leaf=leaf: leaf.grad) for leaf in leaves)
+
+
+def conv2d_vjp(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> tuple[Array, Array, Array | None]:
+    """Return the gradients of X, weight and bias."""
+
+    def compute(X: Array, weight: Array, bias: Array | None = None) -> Array:
+        return conv2d(
+            X,
+            weight,
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            data_format=data_format,
+        )
+
+    found = _gradients(compute, (X, weight) if bias is None else (X, weight, bias), grad_output)
+    return found[0], found[1], None if bias is None else found[2]
+
+
+def max_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's goes to the first of its maxima."""
+
+    def compute(X: Array) -> Array:
+        return max_pool2d(X, pool_size, stride=stride, padding=padding, dilation=dilation, data_format=data_format)
+
+    return _gradients(compute, (X,), grad_output)[0]
+
+
+def avg_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's is shared by its elements."""
+
+    def compute(X: Array) -> Array:
+        return avg_pool2d(
+            X,
+            pool_size,
+            stride=stride,
+            padding=padding,
+            counted=counted,
+            dilation=dilation,
+            data_format=data_format,
+        )
+
+    return _gradients(compute, (X,), grad_output)[0]

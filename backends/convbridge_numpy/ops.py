@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import convolve, pool
+from convbridge_numpy.engine import convolve, gradients, pool
 
 Array = np.ndarray[Any, Any]
 
@@ -107,3 +107,78 @@ def _window_counts(
     uncounted = Sides(*(all_of - part for all_of, part in zip(padding, counted)))
     ones = _pad(_pad(ones, counted, 1.0), uncounted, 0.0)
     return pool.reduce_windows(ones, pool_size, stride, dilation, np.add)
+
+
+# --------------------------------------------------------------------------- gradients
+
+
+def _crop(dX: Array, padding: Sides) -> Array:
+    """Drop the gradient of the padding."""
+    top, bottom, left, right = padding
+    return dX[:, :, top : dX.shape[2] - bottom, left : dX.shape[3] - right]
+
+
+def conv2d_vjp(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> tuple[Array, Array, Array | None]:
+    """Return the gradients of X, weight and bias."""
+    image = _pad(_widen(_channels_first(X, data_format)), padding, 0.0)
+    kernels, grad = _widen(weight), _widen(_channels_first(grad_output, data_format))
+    with np.errstate(all="ignore"):
+        dX = gradients.conv2d_input(kernels, grad, (image.shape[2], image.shape[3]), stride, dilation, groups)
+        dW = gradients.conv2d_weight(image, grad, (weight.shape[2], weight.shape[3]), stride, dilation, groups)
+        db = None if bias is None else grad.sum(axis=(0, 2, 3)).astype(X.dtype, copy=False)
+        cropped = np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
+        return cropped, dW.astype(X.dtype, copy=False), db
+
+
+def max_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's goes to the first of its maxima."""
+    image = _pad(_widen(_channels_first(X, data_format)), padding, -np.inf)
+    grad = _widen(_channels_first(grad_output, data_format))
+    with np.errstate(all="ignore"):
+        pooled = pool.reduce_windows(image, pool_size, stride, dilation, np.maximum)
+        dX = gradients.max_pool2d_input(image, pooled, grad, pool_size, stride, dilation)
+        return np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
+
+
+def avg_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's is shared by its elements."""
+    image = _widen(_channels_first(X, data_format))
+    grad = _widen(_channels_first(grad_output, data_format))
+    size = (image.shape[2] + padding.top + padding.bottom, image.shape[3] + padding.left + padding.right)
+    with np.errstate(all="ignore"):
+        if counted is padding:
+            share = grad / (pool_size[0] * pool_size[1])
+        else:
+            share = grad / _window_counts(image, pool_size, stride, padding, counted, dilation)
+        dX = gradients.avg_pool2d_input(share, size, pool_size, stride, dilation)
+        return np.array(_as_given(_crop(dX, padding), data_format), X.dtype)

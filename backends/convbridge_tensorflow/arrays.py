@@ -78,6 +78,11 @@ def empty_batch(shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
     return tf.broadcast_to(total, shape)
 
 
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of the dtype, and where it lives, of ``like``."""
+    return tf.zeros(shape, like.dtype)
+
+
 def deliver(x: Array, like: Array | None) -> Array:
     """Hand a result to the caller, as it is."""
     return x

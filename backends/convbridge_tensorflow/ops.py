@@ -279,3 +279,89 @@ def _window_counts(
         top, bottom, left, right = sides
         ones = tf.pad(ones, [[0, 0], [top, bottom], [left, right], [0, 0]], constant_values=value)
     return _sum_windows(ones, pool_size, stride, dilation)
+
+
+# --------------------------------------------------------------------------- gradients
+
+
+def _gradients(compute: Any, inputs: tuple[Array, ...], grad_output: Array) -> tuple[Array, ...]:
+    """Run a function under a tape of its own and return the gradients."""
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        Y = compute(*inputs)
+    return tape.gradient(Y, inputs, output_gradients=grad_output)
+
+
+def conv2d_vjp(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> tuple[Array, Array, Array | None]:
+    """Return the gradients of X, weight and bias."""
+
+    def compute(X: Array, weight: Array, bias: Array | None = None) -> Array:
+        return conv2d(
+            X,
+            weight,
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            data_format=data_format,
+        )
+
+    found = _gradients(compute, (X, weight) if bias is None else (X, weight, bias), grad_output)
+    return found[0], found[1], None if bias is None else found[2]
+
+
+def max_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's goes to the first of its maxima."""
+
+    def compute(X: Array) -> Array:
+        return max_pool2d(X, pool_size, stride=stride, padding=padding, dilation=dilation, data_format=data_format)
+
+    return _gradients(compute, (X,), grad_output)[0]
+
+
+def avg_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's is shared by its elements."""
+
+    def compute(X: Array) -> Array:
+        return avg_pool2d(
+            X,
+            pool_size,
+            stride=stride,
+            padding=padding,
+            counted=counted,
+            dilation=dilation,
+            data_format=data_format,
+        )
+
+    return _gradients(compute, (X,), grad_output)[0]

@@ -81,6 +81,11 @@ def empty_batch(shape: tuple[int, ...], inputs: tuple[Array, ...]) -> Array:
     return total.expand(shape).clone()
 
 
+def zeros(shape: tuple[int, ...], like: Array) -> Array:
+    """Return zeros of the dtype, and where it lives, of ``like``."""
+    return like.new_zeros(shape)
+
+
 def deliver(x: Array, like: Array | None) -> Array:
     """Hand a result to the caller, as it is."""
     return x

@@ -201,3 +201,89 @@ def _window_counts(
     uncounted = Sides(*(all_of - part for all_of, part in zip(padding, counted)))
     ones = _pad(_pad(ones, counted, 1.0), uncounted, 0.0)
     return _sum_windows(ones, pool_size, stride, dilation)
+
+
+# --------------------------------------------------------------------------- gradients
+
+
+def _gradients(compute: Any, inputs: tuple[Array, ...], grad_output: Array) -> tuple[Array, ...]:
+    """Run a function on detached inputs and return fresh gradients, whatever mode the caller is in."""
+    with torch.enable_grad():
+        leaves = tuple(x.detach().requires_grad_() for x in inputs)
+        return torch.autograd.grad(compute(*leaves), leaves, grad_output.detach())
+
+
+def conv2d_vjp(
+    X: Array,
+    weight: Array,
+    bias: Array | None,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> tuple[Array, Array, Array | None]:
+    """Return the gradients of X, weight and bias."""
+
+    def compute(X: Array, weight: Array, bias: Array | None = None) -> Array:
+        return conv2d(
+            X,
+            weight,
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            data_format=data_format,
+        )
+
+    with _bounded(X):
+        found = _gradients(compute, (X, weight) if bias is None else (X, weight, bias), grad_output)
+    return found[0], found[1], None if bias is None else found[2]
+
+
+def max_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's goes to the first of its maxima."""
+
+    def compute(X: Array) -> Array:
+        return max_pool2d(X, pool_size, stride=stride, padding=padding, dilation=dilation, data_format=data_format)
+
+    return _gradients(compute, (X,), grad_output)[0]
+
+
+def avg_pool2d_vjp(
+    X: Array,
+    pool_size: Pair,
+    grad_output: Array,
+    *,
+    stride: Pair,
+    padding: Sides,
+    counted: Sides,
+    dilation: Pair,
+    data_format: str,
+) -> Array:
+    """Return the gradient of X: each window's is shared by its elements."""
+
+    def compute(X: Array) -> Array:
+        return avg_pool2d(
+            X,
+            pool_size,
+            stride=stride,
+            padding=padding,
+            counted=counted,
+            dilation=dilation,
+            data_format=data_format,
+        )
+
+    return _gradients(compute, (X,), grad_output)[0]

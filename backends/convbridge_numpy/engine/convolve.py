@@ -67,6 +67,31 @@ def windows(image: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Array:
     )
 
 
+def rows_in_a_block(depth: int, width: int, item_size: int) -> int:
+    """Return how many output rows have columns that fit into a block.
+
+    Parameters
+    ----------
+    depth : int
+        Rows of the matrix of columns, C kh kw.
+    width : int
+        Outputs in a row.
+    item_size : int
+        Bytes of an element.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> rows_in_a_block(576, 56, 4)
+    8
+    """
+    return max(1, BLOCK_BYTES // max(1, depth * width * item_size))
+
+
 def conv2d(image: Array, weight: Array, stride: Pair, dilation: Pair, groups: int) -> Array:
     """Cross-correlate a padded batch of images with a bank of kernels.
 
@@ -98,7 +123,7 @@ def conv2d(image: Array, weight: Array, stride: Pair, dilation: Pair, groups: in
     result = np.empty((n, out_channels, out_h, out_w), image.dtype)
     depth = per_group * kh * kw
     matrices = weight.reshape(groups, out_channels // groups, depth)
-    rows = max(1, BLOCK_BYTES // max(1, depth * out_w * image.itemsize))
+    rows = rows_in_a_block(depth, out_w, image.itemsize)
     columns = np.empty((depth, min(rows, out_h) * out_w), image.dtype)
     for sample in range(n):
         for group in range(groups):
