@@ -772,7 +772,7 @@ _DESIGNS: dict[str, Design] = {
     "laplacian": Design(laplacian, "Laplacian of 4 or 8 neighbours", "neighbours"),
     "laplacian-of-gaussian": Design(laplacian_of_gaussian, "Marr-Hildreth edges of standard deviation N", "sigma"),
     "box": Design(box, "average over N x N pixels", "size"),
-    "integral": Design(integral, "sum over N x N pixels", "size"),
+    "integral": Design(integral, "sum over N x N pixels (with --range scale)", "size"),
     "gaussian": Design(gaussian, "Gaussian blur of N x N pixels (or gaussian:sigma=1.5)", "size"),
     "binomial": Design(binomial, "binomial blur of N x N pixels", "size"),
     "sharpen": Design(sharpen, "the image minus its Laplacian of 4 or 8 neighbours", "neighbours"),
