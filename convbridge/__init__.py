@@ -35,6 +35,7 @@ from convbridge.functional import (
 from convbridge.geometry import ReceptiveField, output_shape, receptive_field, same_padding
 from convbridge.gradients import conv2d_vjp, pool2d_vjp
 from convbridge.layers import AvgPool2D, Conv2D, MaxPool2D, comp_conv2d
+from convbridge.learning import LearnedKernel, learn_kernel
 from convbridge.registry import available_backends, import_framework
 from convbridge.selection import get_backend, set_backend, use_backend, use_precision
 
@@ -49,6 +50,7 @@ __all__ = [
     "BackendOperationError",
     "Conv2D",
     "ConvbridgeError",
+    "LearnedKernel",
     "MaxPool2D",
     "MixedBackendsError",
     "ReceptiveField",
@@ -70,6 +72,7 @@ __all__ = [
     "get_backend",
     "import_framework",
     "kernels",
+    "learn_kernel",
     "output_shape",
     "parity",
     "pool2d",

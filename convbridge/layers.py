@@ -4,7 +4,9 @@
 ``torch.nn.Module``, a ``keras.layers.Layer``, a Gluon ``HybridBlock``, or the
 NumPy layer. Whatever the framework, a weight is OIHW, a layer holds its
 checked arguments as ``layer.config``, and the same seed draws the same
-weights, bit for bit.
+weights, bit for bit. ``get_weights`` and ``set_weights`` speak NumPy in every
+framework; ``Conv2D.from_native`` and ``to_native`` exchange layers with the
+frameworks' own.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, received
-from convbridge.functional import DATA_FORMATS, FLOAT_DTYPES
+from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, UnsupportedOperationError, received
+from convbridge.functional import DATA_FORMATS, FLOAT_DTYPES, host_array, to_numpy
 from convbridge.geometry import (
+    Sides,
     check_pool_padding,
     flag_argument,
     integer,
@@ -28,7 +31,7 @@ from convbridge.geometry import (
     word_argument,
 )
 from convbridge.protocol import Array, Conv2DConfig, Pool2DConfig
-from convbridge.selection import framework_of, resolve
+from convbridge.selection import framework_of, framework_of_layer, resolve
 
 __all__ = ["AvgPool2D", "Conv2D", "MaxPool2D", "comp_conv2d", "initial_weights"]
 
@@ -60,12 +63,114 @@ def initial_weights(config: Conv2DConfig, seed: int | None) -> tuple[np.ndarray[
     >>> weight.shape, bias.tolist()
     ((1, 1, 1, 2), [0.0])
     """
-    shape = (config.out_channels, config.in_channels // config.groups, *config.kernel_size)
+    shape = weight_shape(config)
     bound = 1 / sqrt(prod(shape[1:]))
     weight = np.random.default_rng(seed).uniform(-bound, bound, shape)
     # NumPy has no bfloat16: float32 is rounded to it by the framework that has
     stored = np.float32 if config.dtype == "bfloat16" else np.dtype(config.dtype)
     return weight.astype(stored), np.zeros(config.out_channels, stored) if config.use_bias else None
+
+
+def weight_shape(config: Conv2DConfig) -> tuple[int, int, int, int]:
+    """Return the shape of a layer's weight, OIHW.
+
+    Parameters
+    ----------
+    config : Conv2DConfig
+        Of the layer.
+
+    Returns
+    -------
+    (int, int, int, int)
+
+    Examples
+    --------
+    >>> from convbridge.protocol import Conv2DConfig
+    >>> weight_shape(Conv2DConfig((1, 2), 4, 6, (1, 1), 0, (1, 1), 2, True, "NCHW", "float32"))
+    (6, 2, 1, 2)
+    """
+    return (config.out_channels, config.in_channels // config.groups, *config.kernel_size)
+
+
+def check_weights(config: Conv2DConfig, weights: Any) -> list[np.ndarray[Any, Any]]:
+    """Read new weights for a layer, all of them before any is used.
+
+    Parameters
+    ----------
+    config : Conv2DConfig
+        Of the layer.
+    weights : sequence of array_like
+        The weight (OIHW) and, if the layer has one, the bias (O,).
+
+    Returns
+    -------
+    list of numpy.ndarray
+        Copies in the layer's dtype (float32 for bfloat16, which NumPy lacks).
+
+    Raises
+    ------
+    ShapeError
+        For a wrong number of arrays, or a wrong shape.
+    ArgumentTypeError
+        For text, objects, complex numbers.
+
+    Examples
+    --------
+    >>> from convbridge.protocol import Conv2DConfig
+    >>> config = Conv2DConfig((1, 2), 1, 1, (1, 1), 0, (1, 1), 1, True, "NCHW", "float32")
+    >>> [array.shape for array in check_weights(config, [[[[[1, -1]]]], [0]])]
+    [(1, 1, 1, 2), (1,)]
+    """
+    shapes: list[tuple[int, ...]] = [weight_shape(config)]
+    if config.use_bias:
+        shapes.append((config.out_channels,))
+    if not isinstance(weights, (list, tuple)) or len(weights) != len(shapes):
+        raise ShapeError(
+            f"weights must be a list of {len(shapes)}: the weight{' and the bias' if config.use_bias else ''}. "
+            f"{received(weights=weights)}"
+        )
+    stored = "float32" if config.dtype == "bfloat16" else config.dtype
+    checked = []
+    for position, (array, shape) in enumerate(zip(weights, shapes)):
+        values = to_numpy(array) if framework_of(array) is not None else host_array(array, f"weights[{position}]")
+        if values.shape != shape:
+            raise ShapeError(
+                f"weights[{position}] must have the shape {shape}. {received(**{f'weights[{position}]': array})}"
+            )
+        checked.append(np.array(values, stored))
+    return checked
+
+
+def fixed_sides(config: Any) -> Sides:
+    """Resolve a layer's padding without an image.
+
+    Parameters
+    ----------
+    config : Conv2DConfig or Pool2DConfig
+        Of the layer.
+
+    Returns
+    -------
+    Sides
+
+    Raises
+    ------
+    UnsupportedOperationError
+        For "same" with a stride, whose amount depends on the image.
+
+    Examples
+    --------
+    >>> from convbridge.protocol import Conv2DConfig
+    >>> fixed_sides(Conv2DConfig((3, 2), 1, 1, (1, 1), "same", (1, 1), 1, True, "NCHW", "float32"))
+    Sides(top=1, bottom=1, left=0, right=1)
+    """
+    wanted = parse_padding(config.padding)
+    if needs_size(wanted, config.stride):
+        raise UnsupportedOperationError(
+            "padding by 'same' with a stride depends on the image's size, which is not known here: give it in "
+            f"numbers. {received(padding=config.padding, stride=config.stride)}"
+        )
+    return resolve_padding(wanted, (1, 1), config.kernel_size, config.stride, config.dilation)
 
 
 class Conv2D:
@@ -155,6 +260,59 @@ class Conv2D:
         target.require("conv2d", config.dtype)
         weight, bias = initial_weights(config, seed)
         return target.layers.Conv2D(config, weight, bias)
+
+    @staticmethod
+    def from_native(layer: Any, *, data_format: str | None = None, backend: str | None = None) -> Any:
+        """Build a layer of convbridge from a framework's own convolution layer.
+
+        Parameters
+        ----------
+        layer : torch.nn.Conv2d, keras.layers.Conv2D, mxnet.gluon.nn.Conv2D
+            Built and initialised; or a layer of convbridge itself. Its weights
+            are copied, with what its padding words mean.
+        data_format : {"NCHW", "NHWC"}, optional
+            Layout of the images; default: the layer's own.
+        backend : str, optional
+            Whose layer to build; default: the framework of ``layer``.
+
+        Returns
+        -------
+        layer
+            As :class:`Conv2D` builds; ``layer.to_native()`` is the way back.
+
+        Raises
+        ------
+        ArgumentTypeError
+            For what is no layer of a known framework.
+        UnsupportedOperationError
+            For a layer of another kind (transposed, causal, with an
+            activation, not padded by zeros), saying which.
+        ArgumentError
+            For a layer that has no weights yet.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> first = Conv2D(3, padding="same", seed=0, backend="numpy")
+        >>> second = Conv2D.from_native(first, data_format="NHWC")
+        >>> second(np.ones((1, 5, 5, 1))).shape, np.array_equal(first.weight, second.weight)
+        ((1, 5, 5, 1), True)
+        """
+        owner = framework_of_layer(layer)
+        if owner is None:
+            raise ArgumentTypeError(
+                f"layer must be a convolution layer of a framework that convbridge knows. {received(layer=layer)}"
+            )
+        if isinstance(getattr(layer, "config", None), Conv2DConfig):
+            config, weights = layer.config, layer.get_weights()
+        else:
+            config, weights = resolve(owner).layers.read_native(layer)
+        if data_format is not None:
+            config = config._replace(data_format=word_argument(data_format, "data_format", DATA_FORMATS))
+        target = resolve(backend or owner)
+        target.require("conv2d", config.dtype)
+        checked = check_weights(config, weights)
+        return target.layers.Conv2D(config, checked[0], checked[1] if config.use_bias else None)
 
 
 class _Pool2D:

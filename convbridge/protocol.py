@@ -240,11 +240,21 @@ class ChapterModule(Protocol):
 
 
 class LayersModule(Protocol):
-    """Layers of the framework's own kind, built from a checked configuration."""
+    """Layers of the framework's own kind, built from a checked configuration.
+
+    A Conv2D has ``config``, ``weight``, ``bias``, ``get_weights()``,
+    ``set_weights(weights)`` and ``to_native()``.
+    """
 
     Conv2D: Any
     MaxPool2D: Any
     AvgPool2D: Any
+
+    def read_native(self, layer: Any) -> tuple[Conv2DConfig, list[Any]]:
+        """Read the framework's own convolution layer: its arguments, and its weights as OIHW and (O,).
+
+        Raises an error for a layer of another kind or without weights.
+        """
 
     def apply(self, layer: Any, X: Array) -> Array:
         """Run any layer of the framework on a matrix, adding and removing batch and channel.

@@ -17,7 +17,7 @@ nd = mx.nd
 
 
 def corr2d(X: Array, K: Array) -> Array:
-    """Compute the two-dimensional cross-correlation of X with the kernel K."""
+    """Cross-correlate the matrix X with the kernel K."""
     h, w = K.shape
     Y = []
     for i in range(X.shape[0] - h + 1):

@@ -12,32 +12,14 @@ from typing import Any
 import numpy as np
 
 from convbridge import functional
-from convbridge.errors import UnsupportedOperationError, received
-from convbridge.geometry import (
-    NO_PADDING,
-    Sides,
-    ceil_overhang,
-    needs_size,
-    parse_padding,
-    resolve_padding,
-    window_size,
-)
+from convbridge.errors import ArgumentError, UnsupportedOperationError, received
+from convbridge.geometry import NO_PADDING, Sides, ceil_overhang, window_size
+from convbridge.layers import check_weights, fixed_sides, weight_shape
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_mxnet import arrays, chapter, ops
 from convbridge_mxnet._compat import mxnet as mx
 
 Array = Any
-
-
-def _fixed_sides(config: Any) -> Sides:
-    """Resolve the padding without an image, which a symbol does not have."""
-    wanted = parse_padding(config.padding)
-    if needs_size(wanted, config.stride):
-        raise UnsupportedOperationError(
-            "padding by 'same' with a stride depends on the image's size, which MXNet's symbols do not know: give it "
-            f"in numbers, or do not hybridize. {received(padding=config.padding, stride=config.stride)}"
-        )
-    return resolve_padding(wanted, (1, 1), config.kernel_size, config.stride, config.dilation)
 
 
 def initialize_where_nobody_has(layer: Any) -> None:
@@ -107,13 +89,56 @@ class Conv2D(_Layer):
         return super()._can_use_graph(X) and arrays.dtype_name(X) == self.config.dtype and 0 not in X.shape
 
     def _check(self, X: Array) -> None:
-        shape = (self.config.out_channels, self.config.in_channels // self.config.groups, *self.config.kernel_size)
-        functional.check_conv2d(X, shape, **self._keywords(), backend="mxnet")
+        functional.check_conv2d(X, weight_shape(self.config), **self._keywords(), backend="mxnet")
 
     def _compute(self, X: Any) -> Array:
         where = X.ctx if isinstance(X, mx.nd.NDArray) else None
         bias = None if self.bias is None else self.bias.data(where)
         return functional.conv2d(X, self.weight.data(where), bias, **self._keywords(), backend="mxnet")
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Return copies of the weight (OIHW) and the bias (O,), if there is one."""
+        initialize_where_nobody_has(self)
+        return [arrays.to_numpy(x.data(x.list_ctx()[0])) for x in (self.weight, self.bias) if x is not None]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace the weights in place, after all of them have been checked."""
+        checked = check_weights(self.config, weights)
+        initialize_where_nobody_has(self)
+        for parameter, value in zip((self.weight, self.bias), checked):
+            if parameter is not None:
+                parameter.set_data(arrays.asarray(value))
+
+    def to_native(self) -> Any:
+        """Build a ``gluon.nn.Conv2D``, behind a padding block where the sides differ."""
+        c = self.config
+        if c.data_format != "NCHW":
+            raise UnsupportedOperationError(
+                f"gluon.nn.Conv2D must have its images in NCHW on the CPU. {received(data_format=c.data_format)}"
+            )
+        sides = fixed_sides(c)
+        symmetric = sides.top == sides.bottom and sides.left == sides.right
+        native = mx.gluon.nn.Conv2D(
+            c.out_channels,
+            c.kernel_size,
+            strides=c.stride,
+            padding=(sides.top, sides.left) if symmetric else 0,
+            dilation=c.dilation,
+            groups=c.groups,
+            use_bias=c.use_bias,
+            in_channels=c.in_channels,
+        )
+        native.cast(c.dtype)
+        native.initialize()
+        for parameter, value in zip((native.weight, native.bias), self.get_weights()):
+            parameter.set_data(arrays.asarray(value))
+        if symmetric:
+            return native
+        widths = (0, 0, 0, 0, *sides)
+        net = mx.gluon.nn.HybridSequential()
+        net.add(mx.gluon.nn.HybridLambda(lambda F, X: F.pad(X, mode="constant", pad_width=widths, constant_value=0)))
+        net.add(native)
+        return net
 
     def hybrid_forward(self, F: Any, X: Array, weight: Array, bias: Array | None = None) -> Array:
         """Build the graph."""
@@ -126,7 +151,7 @@ class Conv2D(_Layer):
             kernel=c.kernel_size,
             channels=c.out_channels,
             stride=c.stride,
-            padding=_fixed_sides(c),
+            padding=fixed_sides(c),
             dilation=c.dilation,
             groups=c.groups,
             data_format=c.data_format,
@@ -167,7 +192,7 @@ class _Pool2D(_Layer):
     def _sides(self) -> tuple[Sides, Sides]:
         """Return the padding with and without the overhang of ceil mode."""
         c = self.config
-        asked = _fixed_sides(c)
+        asked = fixed_sides(c)
         if not c.ceil_mode:
             return asked, asked
         bottom, right = (
@@ -216,6 +241,38 @@ class AvgPool2D(_Pool2D):
             dilation=c.dilation,
             data_format=c.data_format,
         )
+
+
+def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
+    """Read a ``gluon.nn.Conv2D``: its arguments, and its weights as OIHW and (O,)."""
+    if not isinstance(layer, mx.gluon.nn.Conv2D):
+        raise UnsupportedOperationError(f"layer must be a gluon.nn.Conv2D. {received(layer=layer)}")
+    if layer.act is not None:
+        raise UnsupportedOperationError(
+            f"layer must have no activation; put it behind the layer. {received(activation=layer.act)}"
+        )
+    try:
+        weights = [arrays.to_numpy(x.data(x.list_ctx()[0])) for x in (layer.weight, layer.bias) if x is not None]
+    except RuntimeError as cause:  # Gluon's word for "not initialized", now or until the first image
+        raise ArgumentError(
+            f"layer must have its weights: initialize it and call it on an image first. {received(layer=layer)}"
+        ) from cause
+    asked = layer._kwargs  # the one place where Gluon keeps what the layer was made with
+    if asked["layout"] != "NCHW":
+        raise UnsupportedOperationError(f"layer must have the layout NCHW. {received(layout=asked['layout'])}")
+    config = Conv2DConfig(
+        kernel_size=tuple(asked["kernel"]),
+        in_channels=weights[0].shape[1] * asked["num_group"],
+        out_channels=asked["num_filter"],
+        stride=tuple(asked["stride"]),
+        padding=tuple(asked["pad"]),
+        dilation=tuple(asked["dilate"]),
+        groups=asked["num_group"],
+        use_bias=layer.bias is not None,
+        data_format="NCHW",
+        dtype=weights[0].dtype.name,
+    )
+    return config, weights
 
 
 def apply(layer: Any, X: Any) -> Array:

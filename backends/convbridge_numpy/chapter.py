@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 def corr2d(X: Array, K: Array) -> Array:
-    """Compute the two-dimensional cross-correlation of X with the kernel K."""
+    """Cross-correlate the matrix X with the kernel K."""
     h, w = K.shape
     Y = np.zeros((X.shape[0] - h + 1, X.shape[1] - w + 1), dtype=X.dtype)
     for i in range(Y.shape[0]):

@@ -9,8 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from convbridge import functional
-from convbridge.errors import BackendBrokenError, received
+from convbridge.errors import ArgumentError, BackendBrokenError, UnsupportedOperationError, received
+from convbridge.geometry import parse_padding
+from convbridge.layers import check_weights, fixed_sides, weight_shape
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
+from convbridge.selection import resolve
 from convbridge_tensorflow import arrays, chapter
 
 Array = Any
@@ -22,13 +25,46 @@ if keras.backend.backend() != "tensorflow":
     )
 
 
-class Conv2D(keras.layers.Layer):
-    """A convolution layer; ``weight`` is OIHW, ``bias`` is (O,) or None."""
+class _Layer(keras.layers.Layer):
+    """What all layers share: no casting, nothing to build, and a configuration that Keras can save."""
 
-    def __init__(self, config: Conv2DConfig, weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None) -> None:
-        super().__init__(dtype=config.dtype, autocast=False)
+    def __init__(self, config: Any, **options: Any) -> None:
+        super().__init__(autocast=False, **options)
         self.config = config
         self.data_format = config.data_format
+
+    def __call__(self, X: Any, **keywords: Any) -> Array:
+        """Compute a batch of images; refuse another framework's tensor, which Keras would convert."""
+        if not isinstance(X, keras.KerasTensor):
+            resolve("tensorflow", X)
+        return super().__call__(X, **keywords)
+
+    def build(self, input_shape: Any) -> None:
+        """Have nothing left to build: the shapes are known beforehand."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what ``from_config`` needs, as JSON can hold it."""
+        return {"name": self.name, "trainable": self.trainable, "config": dict(self.config._asdict())}
+
+
+def _from_json(fields: dict[str, Any]) -> dict[str, Any]:
+    """Turn the lists that JSON made of pairs into pairs again."""
+    pairs = ("kernel_size", "stride", "dilation")
+    return {name: tuple(value) if name in pairs else value for name, value in fields.items()}
+
+
+@keras.saving.register_keras_serializable(package="convbridge")
+class Conv2D(_Layer):
+    """A convolution layer; ``weight`` is OIHW, ``bias`` is (O,) or None."""
+
+    def __init__(
+        self,
+        config: Conv2DConfig,
+        weight: np.ndarray[Any, Any],
+        bias: np.ndarray[Any, Any] | None,
+        **options: Any,
+    ) -> None:
+        super().__init__(config, dtype=config.dtype, **options)
         self.weight = self._add("weight", weight)
         self.bias = None if bias is None else self._add("bias", bias)
 
@@ -37,8 +73,13 @@ class Conv2D(keras.layers.Layer):
         variable.assign(arrays.asarray(value, self.config.dtype))
         return variable
 
-    def build(self, input_shape: Any) -> None:
-        """Have nothing left to build: the shapes are known beforehand."""
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Conv2D:
+        """Build the layer that Keras saved; Keras loads the weights afterwards."""
+        fields = Conv2DConfig(**_from_json(config["config"]))
+        weight = np.zeros(weight_shape(fields), np.float32)
+        bias = np.zeros(fields.out_channels, np.float32) if fields.use_bias else None
+        return cls(fields, weight, bias, name=config["name"], trainable=config["trainable"])
 
     def call(self, X: Any) -> Array:
         """Cross-correlate a batch of images."""
@@ -55,19 +96,71 @@ class Conv2D(keras.layers.Layer):
             backend="tensorflow",
         )
 
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Return copies of the weight (OIHW) and the bias (O,), if there is one."""
+        return [arrays.to_numpy(x) for x in (self.weight, self.bias) if x is not None]
 
-class _Pool2D(keras.layers.Layer):
+    def set_weights(self, weights: Any) -> None:
+        """Replace the weights in place, after all of them have been checked."""
+        checked = check_weights(self.config, weights)
+        for variable, value in zip((self.weight, self.bias), checked):
+            if variable is not None:
+                variable.assign(arrays.asarray(value, self.config.dtype))
+
+    def to_native(self) -> Any:
+        """Build a ``keras.layers.Conv2D``, with layers around it for what its words do not say.
+
+        Those are a ``ZeroPadding2D`` for padding other than "valid" and "same"
+        and, for images in NCHW, a ``Permute`` before and after: Keras'
+        ``channels_first`` runs on some processors and in some dtypes only.
+        """
+        c = self.config
+        if max(c.stride) > 1 and max(c.dilation) > 1:
+            raise UnsupportedOperationError(
+                "keras.layers.Conv2D must not have both a stride and a dilation. "
+                f"{received(stride=c.stride, dilation=c.dilation)}"
+            )
+        same = parse_padding(c.padding).word == "same_upper"
+        top, bottom, left, right = (0, 0, 0, 0) if same else fixed_sides(c)
+        native = keras.layers.Conv2D(
+            c.out_channels,
+            c.kernel_size,
+            strides=c.stride,
+            padding="same" if same else "valid",
+            data_format="channels_last",
+            dilation_rate=c.dilation,
+            groups=c.groups,
+            use_bias=c.use_bias,
+            dtype=c.dtype,
+        )
+        native.build((None, None, None, c.in_channels))
+        weight, *bias = self.get_weights()
+        native.set_weights([weight.transpose(2, 3, 1, 0), *bias])
+        net = [native]
+        if any((top, bottom, left, right)):
+            sides = ((top, bottom), (left, right))
+            net.insert(0, keras.layers.ZeroPadding2D(sides, data_format="channels_last", dtype=c.dtype))
+        if c.data_format == "NCHW":
+            net = [keras.layers.Permute((2, 3, 1), dtype=c.dtype), *net, keras.layers.Permute((3, 1, 2), dtype=c.dtype)]
+        if len(net) == 1:
+            return native
+        image = (None, None, c.in_channels) if c.data_format == "NHWC" else (c.in_channels, None, None)
+        return keras.Sequential([keras.Input(image, dtype=c.dtype), *net])  # without it a net casts float64 away
+
+
+class _Pool2D(_Layer):
     """What the two pooling layers share."""
 
     mode = ""
 
-    def __init__(self, config: Pool2DConfig) -> None:
-        super().__init__(autocast=False)
-        self.config = config
-        self.data_format = config.data_format
+    def __init__(self, config: Pool2DConfig, **options: Any) -> None:
+        super().__init__(config, **options)
 
-    def build(self, input_shape: Any) -> None:
-        """Have nothing to build."""
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> _Pool2D:
+        """Build the layer that Keras saved."""
+        fields = Pool2DConfig(**_from_json(config["config"]))
+        return cls(fields, name=config["name"], trainable=config["trainable"])
 
     def call(self, X: Any) -> Array:
         """Pool a batch of images."""
@@ -86,16 +179,49 @@ class _Pool2D(keras.layers.Layer):
         )
 
 
+@keras.saving.register_keras_serializable(package="convbridge")
 class MaxPool2D(_Pool2D):
     """A layer that takes the maximum of every window."""
 
     mode = "max"
 
 
+@keras.saving.register_keras_serializable(package="convbridge")
 class AvgPool2D(_Pool2D):
     """A layer that averages every window."""
 
     mode = "avg"
+
+
+def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
+    """Read a ``keras.layers.Conv2D``: its arguments, and its weights as OIHW and (O,)."""
+    if not isinstance(layer, keras.layers.Conv2D):
+        raise UnsupportedOperationError(f"layer must be a keras.layers.Conv2D. {received(layer=layer)}")
+    if layer.padding not in ("valid", "same"):
+        raise UnsupportedOperationError(
+            f"layer must have the padding 'valid' or 'same', not {layer.padding!r}. {received(layer=layer)}"
+        )
+    if layer.activation not in (None, keras.activations.linear):
+        raise UnsupportedOperationError(
+            f"layer must have no activation; put it behind the layer. {received(activation=layer.activation)}"
+        )
+    if not layer.built:
+        raise ArgumentError(f"layer must have its weights: call it on an image first. {received(layer=layer)}")
+    kernel = arrays.to_numpy(layer.kernel)  # HWIO
+    config = Conv2DConfig(
+        kernel_size=(kernel.shape[0], kernel.shape[1]),
+        in_channels=kernel.shape[2] * layer.groups,
+        out_channels=layer.filters,
+        stride=tuple(layer.strides),
+        padding=layer.padding,  # Keras' 'same' is same_upper
+        dilation=tuple(layer.dilation_rate),
+        groups=layer.groups,
+        use_bias=layer.use_bias,
+        data_format="NHWC" if layer.data_format == "channels_last" else "NCHW",
+        dtype=arrays.dtype_name(layer.kernel),
+    )
+    weights = [kernel.transpose(3, 2, 0, 1)]
+    return config, [*weights, arrays.to_numpy(layer.bias)] if layer.use_bias else weights
 
 
 def apply(layer: Any, X: Any) -> Array:

@@ -16,7 +16,7 @@ Array = torch.Tensor
 
 
 def corr2d(X: Array, K: Array) -> Array:
-    """Compute the two-dimensional cross-correlation of X with the kernel K."""
+    """Cross-correlate the matrix X with the kernel K."""
     h, w = K.shape
     Y = torch.zeros((X.shape[0] - h + 1, X.shape[1] - w + 1), dtype=X.dtype, device=X.device)
     for i in range(Y.shape[0]):

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from convbridge import functional
+from convbridge.errors import ArgumentError, UnsupportedOperationError, received
+from convbridge.layers import check_weights, fixed_sides
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_torch import arrays, chapter
 
@@ -38,6 +40,42 @@ class Conv2D(torch.nn.Module):
             backend="torch",
         )
         return Y
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Return copies of the weight (OIHW) and the bias (O,), if there is one."""
+        return [arrays.to_numpy(x) for x in (self.weight, self.bias) if x is not None]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace the weights in place, after all of them have been checked."""
+        checked = check_weights(self.config, weights)
+        with torch.no_grad():
+            for parameter, value in zip((self.weight, self.bias), checked):
+                if parameter is not None:
+                    parameter.copy_(torch.from_numpy(value))
+
+    def to_native(self) -> torch.nn.Module:
+        """Build a ``torch.nn.Conv2d``, behind a ``ZeroPad2d`` where the sides differ."""
+        c = self.config
+        if c.data_format != "NCHW":
+            raise UnsupportedOperationError(
+                f"torch.nn.Conv2d must have its images in NCHW. {received(data_format=c.data_format)}"
+            )
+        top, bottom, left, right = fixed_sides(c)
+        symmetric = top == bottom and left == right
+        native = torch.nn.Conv2d(
+            c.in_channels,
+            c.out_channels,
+            c.kernel_size,
+            stride=c.stride,
+            padding=(top, left) if symmetric else 0,
+            dilation=c.dilation,
+            groups=c.groups,
+            bias=c.use_bias,
+            device=self.weight.device,
+            dtype=self.weight.dtype,
+        )
+        native.load_state_dict(self.state_dict())
+        return native if symmetric else torch.nn.Sequential(torch.nn.ZeroPad2d((left, right, top, bottom)), native)
 
     def extra_repr(self) -> str:
         """Show the configuration where PyTorch prints a module."""
@@ -85,6 +123,31 @@ class AvgPool2D(_Pool2D):
     """A layer that averages every window."""
 
     mode = "avg"
+
+
+def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
+    """Read a ``torch.nn.Conv2d``: its arguments, and its weights as OIHW and (O,)."""
+    if not isinstance(layer, torch.nn.Conv2d):
+        raise UnsupportedOperationError(f"layer must be a torch.nn.Conv2d. {received(layer=layer)}")
+    if layer.padding_mode != "zeros":
+        raise UnsupportedOperationError(
+            f"layer must be padded with zeros, not by {layer.padding_mode!r}. {received(layer=layer)}"
+        )
+    if isinstance(layer.weight, torch.nn.UninitializedParameter):
+        raise ArgumentError(f"layer must have its weights: call it on an image first. {received(layer=layer)}")
+    config = Conv2DConfig(
+        kernel_size=(layer.kernel_size[0], layer.kernel_size[1]),
+        in_channels=layer.in_channels,
+        out_channels=layer.out_channels,
+        stride=(layer.stride[0], layer.stride[1]),
+        padding=layer.padding,  # 'same' is same_upper here too, and PyTorch allows it for stride 1 alone
+        dilation=(layer.dilation[0], layer.dilation[1]),
+        groups=layer.groups,
+        use_bias=layer.bias is not None,
+        data_format="NCHW",
+        dtype=arrays.dtype_name(layer.weight),
+    )
+    return config, [arrays.to_numpy(x) for x in (layer.weight, layer.bias) if x is not None]
 
 
 def apply(layer: Any, X: Any) -> Array:
