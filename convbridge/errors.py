@@ -8,7 +8,7 @@ the signature, says what is allowed, and ends with ``Received: ...``.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "ArgumentError",
@@ -26,6 +26,11 @@ __all__ = [
 
 class ConvbridgeError(Exception):
     """The base of every error that convbridge raises on purpose."""
+
+    if not TYPE_CHECKING:
+        # TensorFlow raises an error of a traced function anew, with its own notes, and keeps
+        # the class of only those that are constructed like a plain Exception.
+        __init__ = Exception.__init__
 
 
 class ArgumentError(ConvbridgeError, ValueError):

@@ -253,15 +253,15 @@ def _fit(
 
 
 def _check_memory(operands: Operands, sides: Sides, spatial: tuple[int, int], result: tuple[Any, ...]) -> None:
-    shape = operands.shapes["X"]
-    if not all(type(n) is int for n in (*shape, *result)):
-        return  # a graph's sizes are known when it runs, and checked by whoever runs it
-    padded = list(shape)
+    # A size that only a graph will know is at least 1, and its padding counts in any case.
+    padded, least = ([1 if n is None else n for n in sizes] for sizes in (operands.shapes["X"], result))
+    if not all(type(n) is int for n in (*padded, *least, *sides)):
+        return
     padded[spatial[0]] += sides.top + sides.bottom
     padded[spatial[1]] += sides.left + sides.right
     backend = operands.backend
     on_host = operands.like is None or backend.arrays.on_host(operands.like)
-    memory.check_size(result, tuple(padded), operands.dtype, backend.spec.max_elements, on_host=on_host)
+    memory.check_size(tuple(least), tuple(padded), operands.dtype, backend.spec.max_elements, on_host=on_host)
 
 
 # --------------------------------------------------------------------------- conversion

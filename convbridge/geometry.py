@@ -118,7 +118,7 @@ def integer(value: Any, name: str, minimum: int, *, argument: Any = None) -> int
         )
     try:
         number = operator.index(value)
-    except TypeError:
+    except Exception:  # a tensor of floats may raise whatever its framework raises
         raise ArgumentTypeError(
             f"{name} must be an integer or a pair of integers (height, width). {received(**{name: shown})}"
         ) from None

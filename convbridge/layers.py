@@ -454,6 +454,34 @@ def check_callable(conv2d: Any) -> None:
         raise ArgumentTypeError(f"conv2d must be a layer. {received(conv2d=conv2d)}")
 
 
+def check_one_channel(shape: Any, channels_last: bool, layer: Any) -> None:
+    """Refuse a layer's result that is not a batch of one image with one channel.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the result.
+    channels_last : bool
+        Where its channels are.
+    layer : object
+        For the message.
+
+    Raises
+    ------
+    ShapeError
+
+    Examples
+    --------
+    >>> check_one_channel((1, 1, 8, 8), False, None)
+    """
+    axes = tuple(shape)
+    if len(axes) != 4 or axes[0] != 1 or axes[3 if channels_last else 1] != 1:
+        raise ShapeError(
+            "conv2d must return a batch of one image with one channel, not an array of shape "
+            f"{axes}. {received(conv2d=layer)}"
+        )
+
+
 def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     """Apply a layer to a matrix: add batch and channel, call it, remove them again.
 

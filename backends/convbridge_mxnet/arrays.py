@@ -22,6 +22,15 @@ Array = Any
 nd = mx.nd
 
 
+def _reason(cause: Exception) -> str:
+    """Find the sentence in MXNet's message, which is a C++ stack trace with one line that says something."""
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    for line in reversed(lines):
+        if "Error: " in line:
+            return line.partition("Error: ")[2]
+    return lines[-1] if lines else "it gives no reason."
+
+
 def finish(compute: Any) -> Array:
     """Run a computation and wait for it; MXNet's error becomes ours, here and not later.
 
@@ -35,8 +44,7 @@ def finish(compute: Any) -> Array:
     except mx.base.MXNetError as cause:
         with suppress(mx.base.MXNetError):  # the same error, delivered to the second who waits
             nd.waitall()
-        reason = str(cause).strip().partition("\n")[0]
-        raise BackendOperationError(f"MXNet failed: {reason}. {received(backend='mxnet')}") from cause
+        raise BackendOperationError(f"MXNet failed: {_reason(cause)} {received(backend='mxnet')}") from cause
     return result
 
 

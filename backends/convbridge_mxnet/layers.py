@@ -14,7 +14,7 @@ import numpy as np
 from convbridge import functional
 from convbridge.errors import ArgumentError, UnsupportedOperationError, received
 from convbridge.geometry import NO_PADDING, Sides, ceil_overhang, window_size
-from convbridge.layers import check_weights, fixed_sides, weight_shape
+from convbridge.layers import check_one_channel, check_weights, fixed_sides, weight_shape
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_mxnet import arrays, chapter, ops
 from convbridge_mxnet._compat import mxnet as mx
@@ -290,4 +290,5 @@ def apply(layer: Any, X: Any) -> Array:
     channels_last = getattr(getattr(layer, "config", None), "data_format", "NCHW") == "NHWC"
     batch = X.reshape((1, height, width, 1) if channels_last else (1, 1, height, width))
     Y = arrays.finish(lambda: layer(batch))
+    check_one_channel(Y.shape, channels_last, layer)
     return Y.reshape(Y.shape[1:3] if channels_last else Y.shape[2:])

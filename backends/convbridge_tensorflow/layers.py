@@ -11,7 +11,7 @@ import tensorflow as tf
 from convbridge import functional
 from convbridge.errors import ArgumentError, BackendBrokenError, UnsupportedOperationError, received
 from convbridge.geometry import parse_padding
-from convbridge.layers import check_weights, fixed_sides, weight_shape
+from convbridge.layers import check_one_channel, check_weights, fixed_sides, weight_shape
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge.selection import resolve
 from convbridge_tensorflow import arrays, chapter
@@ -230,6 +230,7 @@ def apply(layer: Any, X: Any) -> Array:
         X = arrays.asarray(X, getattr(layer, "compute_dtype", X.dtype.name))
     if isinstance(layer, chapter.Conv2D):  # the chapter's layer already speaks of matrices
         return layer(X)
-    if getattr(layer, "data_format", "NCHW") in ("NHWC", "channels_last"):
-        return layer(X[tf.newaxis, :, :, tf.newaxis])[0, :, :, 0]
-    return layer(X[tf.newaxis, tf.newaxis])[0, 0]
+    channels_last = getattr(layer, "data_format", "NCHW") in ("NHWC", "channels_last")
+    Y = layer(X[tf.newaxis, :, :, tf.newaxis] if channels_last else X[tf.newaxis, tf.newaxis])
+    check_one_channel(Y.shape, channels_last, layer)
+    return Y[0, :, :, 0] if channels_last else Y[0, 0]

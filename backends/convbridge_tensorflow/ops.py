@@ -112,31 +112,34 @@ def _compute_dtype(X: Array) -> Any:
 
 def _correlate(image: Array, kernel: Array, stride: Pair, dilation: Pair, groups: int) -> Array:
     """Reduce a padded call to dense, safe ones, axis by axis."""
-    steps, spread, spare = list(stride), list(dilation), [0, 0]
+    steps, spread = list(stride), list(dilation)
+    outputs: list[Any] = [None, None]
     for i, axis in enumerate((1, 2)):
         taps = kernel.shape[i]
-        outputs = _count_windows(image, axis, window_size(taps, spread[i]), steps[i])
+        count = _count_windows(image, axis, window_size(taps, spread[i]), steps[i])
         if taps == 1:
             image = _take(image, axis, None, None, steps[i])
             steps[i] = spread[i] = 1
             continue
-        used = (outputs - 1) * steps[i] + window_size(taps, spread[i])
-        image = _take(image, axis, None, used, 1)
-        if steps[i] == 1 or spread[i] > 1:
-            continue
-        if type(outputs) is not int:
-            spare[i] = 1  # the output may turn out to be a single one: compute one more and drop it
-        elif outputs == 1:
+        image = _take(image, axis, None, (count - 1) * steps[i] + window_size(taps, spread[i]), 1)
+        if type(count) is int and count == 1:
             steps[i] = 1
-    if any(spare):
-        image = tf.pad(image, [[0, 0], [0, spare[0] * steps[0]], [0, spare[1] * steps[1]], [0, 0]])
+        outputs[i] = count
     if spread != [1, 1]:
         return _dilated(image, kernel, (steps[0], steps[1]), (spread[0], spread[1]), groups)
-    Y = _dense(image, kernel, (steps[0], steps[1]), groups)
-    for i, axis in enumerate((1, 2)):
-        if spare[i]:
-            Y = _take(Y, axis, None, -1, 1)
-    return Y
+
+    def strided() -> Array:
+        return _dense(image, kernel, (steps[0], steps[1]), groups)
+
+    unknown = [count for count, step in zip(outputs, steps) if step > 1 and not isinstance(count, int)]
+    if not unknown:
+        return strided()
+
+    def subsampled() -> Array:
+        return _dense(image, kernel, (1, 1), groups)[:, :: steps[0], :: steps[1]]
+
+    # Only when the graph runs is it known whether an axis has a single output.
+    return tf.cond(tf.reduce_any([tf.equal(count, 1) for count in unknown]), subsampled, strided)
 
 
 def _dilated(image: Array, kernel: Array, stride: Pair, dilation: Pair, groups: int) -> Array:
@@ -195,10 +198,7 @@ def max_pool2d(
     The operator loses NaNs and turns a window of minus infinities into the
     lowest finite number, so it is asked only where there are none of them.
     """
-    image = _pad(_channels_last(X, data_format), padding, float("-inf"))
-    for i, axis in enumerate((1, 2)):
-        outputs = _count_windows(image, axis, window_size(pool_size[i], dilation[i]), stride[i])
-        image = _take(image, axis, None, (outputs - 1) * stride[i] + window_size(pool_size[i], dilation[i]), 1)
+    image = _cut(_pad(_channels_last(X, data_format), padding, float("-inf")), pool_size, stride, dilation)
 
     def native() -> Array:
         return tf.nn.max_pool2d(image, pool_size, stride, "VALID")
@@ -231,10 +231,7 @@ def avg_pool2d(
         image = tf.cast(image, tf.float32)  # a sum of halves overflows long before its average does
     padded = _pad(image, padding, 0.0)
     if counted is padding and dilation == (1, 1):
-        for i, axis in enumerate((1, 2)):
-            outputs = _count_windows(padded, axis, pool_size[i], stride[i])
-            padded = _take(padded, axis, None, (outputs - 1) * stride[i] + pool_size[i], 1)
-        Y = tf.nn.avg_pool2d(padded, pool_size, stride, "VALID")
+        Y = tf.nn.avg_pool2d(_cut(padded, pool_size, stride, dilation), pool_size, stride, "VALID")
     else:
         Y = _sum_windows(padded, pool_size, stride, dilation)
         if counted is padding:
@@ -242,6 +239,15 @@ def avg_pool2d(
         else:
             Y /= _window_counts(image, pool_size, stride, padding, counted, dilation)
     return _own_batch(_as_given(tf.cast(Y, X.dtype), data_format), X)
+
+
+def _cut(image: Array, pool_size: Pair, stride: Pair, dilation: Pair) -> Array:
+    """Cut off the rows and columns that no window reads, after a check that one fits."""
+    for i, axis in enumerate((1, 2)):
+        window = window_size(pool_size[i], dilation[i])
+        outputs = _count_windows(image, axis, window, stride[i])
+        image = _take(image, axis, None, (outputs - 1) * stride[i] + window, 1)
+    return image
 
 
 def _fold(image: Array, axis: int, kernel: int, stride: int, dilation: int, combine: Any) -> Array:

@@ -9,7 +9,7 @@ import torch
 
 from convbridge import functional
 from convbridge.errors import ArgumentError, UnsupportedOperationError, received
-from convbridge.layers import check_weights, fixed_sides
+from convbridge.layers import check_one_channel, check_weights, fixed_sides
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_torch import arrays, chapter
 
@@ -160,4 +160,5 @@ def apply(layer: Any, X: Any) -> Array:
         return matrix
     channels_last = getattr(getattr(layer, "config", None), "data_format", "NCHW") == "NHWC"
     Y: Array = layer(X[None, :, :, None] if channels_last else X[None, None])
+    check_one_channel(Y.shape, channels_last, layer)
     return Y[0, :, :, 0] if channels_last else Y[0, 0]

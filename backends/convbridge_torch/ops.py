@@ -10,8 +10,7 @@ memory format.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -75,17 +74,19 @@ class _ExactMode:
 _exact_mode = _ExactMode()
 
 
-@contextmanager
-def _bounded(X: Array) -> Iterator[None]:
-    """Keep the rounding bound in "exact"; costs nothing where PyTorch keeps it by itself."""
-    needed = precision() == "exact" and (
-        X.is_cuda or not (_switches.mkldnn.is_available() and _switches.mkldnn.enabled)
-    )
-    if not needed:
-        yield
-        return
-    with _exact_mode:
-        yield
+#: Whether this build of PyTorch has oneDNN, which keeps the bound on the CPU.
+_HAS_ONEDNN: bool = _switches.mkldnn.is_available()
+
+
+def _bounded(X: Array) -> Any:
+    """Keep the rounding bound in "exact"; do nothing where PyTorch keeps it by itself.
+
+    A compiler that traces a layer can follow neither the switches nor a
+    context variable, so a compiled graph runs with the settings of the process.
+    """
+    if torch.compiler.is_compiling() or (not X.is_cuda and _HAS_ONEDNN and _switches.mkldnn.enabled):
+        return nullcontext()
+    return nullcontext() if precision() == "fast" else _exact_mode
 
 
 def conv2d(

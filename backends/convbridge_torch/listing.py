@@ -1,0 +1,55 @@
+"""The book's own listing in PyTorch, and what PyTorch's autograd makes of it.
+
+The book assigns every sum to an element of an array made beforehand. The same
+two functions in the three other backends show what happens there; ``convbridge
+compare autograd`` runs all four. What computes is in ``chapter.py`` and
+``ops.py``; here is only what a reader of the book would type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+Array = torch.Tensor
+
+
+def corr2d_in_place(X: Array, K: Array) -> Array:
+    """Cross-correlate X with K, assigning to the elements of Y."""
+    h, w = K.shape
+    Y = torch.zeros((X.shape[0] - h + 1, X.shape[1] - w + 1), dtype=X.dtype)
+    for i in range(Y.shape[0]):
+        for j in range(Y.shape[1]):
+            Y[i, j] = (X[i : i + h, j : j + w] * K).sum()
+    return Y
+
+
+def differentiate(
+    function: Callable[..., Any], X: np.ndarray[Any, Any], K: np.ndarray[Any, Any]
+) -> tuple[np.ndarray[Any, Any] | None, np.ndarray[Any, Any] | None]:
+    """Differentiate the sum of ``function(X, K)`` by PyTorch's autograd.
+
+    Parameters
+    ----------
+    function : callable
+        Of two tensors, to be called on matrices.
+    X, K : numpy.ndarray
+        Where.
+
+    Returns
+    -------
+    dX, dK : numpy.ndarray or None
+        What the framework returns; whatever it raises is passed on.
+
+    Examples
+    --------
+    >>> dX, dK = differentiate(corr2d_in_place, np.eye(2), np.ones((1, 1)))
+    >>> dX.tolist(), dK.tolist()
+    ([[1.0, 1.0], [1.0, 1.0]], [[2.0]])
+    """
+    tensors = [torch.tensor(array, requires_grad=True) for array in (X, K)]
+    dX, dK = torch.autograd.grad(function(*tensors).sum(), tensors, allow_unused=True)
+    return None if dX is None else dX.numpy(), None if dK is None else dK.numpy()
