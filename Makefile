@@ -2,7 +2,7 @@
 #
 #   make compare   every example of the chapters, computed by all four frameworks side by side
 #   make test      the tests, on all four backends
-#   make fuzz      10,000 random cases per backend against the float64 oracle
+#   make fuzz      10,000 random cases per backend, and 5,000 of gradients, against the oracle
 #   make lint      ruff, its formatter, mypy
 #   make bench     the benchmarks
 #   make clean     remove what was made
@@ -29,6 +29,7 @@ test: $(READY)
 
 fuzz: $(READY)
 	$(BIN)/python -m convbridge.parity.fuzz --backends $(BACKENDS) --cases $(CASES) --seed $(SEED)
+	$(BIN)/python -m convbridge.parity.fuzz --gradients --backends $(BACKENDS) --cases $$(($(CASES) / 2)) --seed $(SEED)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -195,7 +195,7 @@ class Operands:
 
     def arrays(self, operation: str) -> list[Array]:
         """Convert everything to the backend's arrays of one dtype, on one device."""
-        self.backend.require(operation, self.dtype)
+        self.backend.start(operation, self.dtype)
         convert = self.backend.arrays.asarray
         return [convert(obj, self.dtype, self.like) for obj in self.named.values()]
 
@@ -313,7 +313,7 @@ def asarray(obj: Any, *, dtype: str | None = None, backend: str | None = None) -
         source = to_numpy(obj)
     stored = own.dtype_name(source) if owner == target.name else source.dtype.name
     _compute_dtype(stored, "obj", obj)
-    target.require("asarray", name or stored)
+    target.start("asarray", name or stored)
     return own.asarray(source, name or stored)
 
 

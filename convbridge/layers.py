@@ -257,7 +257,7 @@ class Conv2D:
         if seed is not None:
             seed = integer(seed, "seed", 0)
         target = resolve(backend)
-        target.require("conv2d", config.dtype)
+        target.start("conv2d", config.dtype)
         weight, bias = initial_weights(config, seed)
         return target.layers.Conv2D(config, weight, bias)
 
@@ -310,7 +310,7 @@ class Conv2D:
         if data_format is not None:
             config = config._replace(data_format=word_argument(data_format, "data_format", DATA_FORMATS))
         target = resolve(backend or owner)
-        target.require("conv2d", config.dtype)
+        target.start("conv2d", config.dtype)
         checked = check_weights(config, weights)
         return target.layers.Conv2D(config, checked[0], checked[1] if config.use_bias else None)
 

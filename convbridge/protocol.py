@@ -123,6 +123,9 @@ class ArraysModule(Protocol):
     def on_host(self, x: Array) -> bool:
         """Tell whether an array lives in the machine's memory rather than a device's."""
 
+    def survives_fork(self) -> bool:
+        """Tell whether an operation works in the forked child of a process that had computed."""
+
     def devices(self) -> tuple[str, ...]:
         """Name the devices that the framework sees."""
 

@@ -16,6 +16,7 @@ The design constraints that this file lives by:
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from typing import Any, cast
 from convbridge.errors import (
     BackendBrokenError,
     BackendNotInstalledError,
+    BackendOperationError,
     ConvbridgeError,
     UnknownBackendError,
     UnsupportedOperationError,
@@ -82,6 +84,8 @@ class Backend:
     def __init__(self, spec: BackendSpec) -> None:
         self.spec = spec
         self.name = spec.name
+        self.has_computed = False
+        self.was_forked = False
         self.arrays = cast(ArraysModule, self._import("arrays"))
         self.ops = cast(OpsModule, self._import("ops"))
 
@@ -108,8 +112,11 @@ class Backend:
     def __repr__(self) -> str:
         return f"<convbridge backend {self.name!r}>"
 
-    def require(self, operation: str, dtype: str) -> None:
-        """Raise if the backend's table of known gaps names this operation.
+    def start(self, operation: str, dtype: str) -> None:
+        """Raise if this operation cannot run: a known gap, or a process that was forked.
+
+        A framework's threads do not survive a fork; an operation in the child
+        of a process that had already computed hangs for ever in most of them.
 
         Parameters
         ----------
@@ -121,8 +128,16 @@ class Backend:
         Raises
         ------
         UnsupportedOperationError
-            With the reason from the table.
+            With the reason from the backend's table of known gaps.
+        BackendOperationError
+            In a forked process, naming the way out.
         """
+        if self.was_forked and not self.arrays.survives_fork():
+            raise BackendOperationError(
+                f"The backend {self.name!r} had computed before this process was forked, and would hang here; start "
+                f"processes with multiprocessing's 'spawn'. {received(operation=operation)}"
+            )
+        self.has_computed = True
         table = self.spec.unsupported
         if not table:
             return
@@ -132,6 +147,15 @@ class Backend:
                 f"{operation} in {dtype} is not supported by the backend {self.name!r}: {reason} "
                 f"{received(dtype=dtype, backend=self.name)}"
             )
+
+
+def _mark_forked() -> None:
+    for backend in _loaded.values():
+        backend.was_forked = backend.was_forked or backend.has_computed
+
+
+if hasattr(os, "register_at_fork"):  # Windows cannot fork
+    os.register_at_fork(after_in_child=_mark_forked)
 
 
 def _is_installed(module: str) -> bool:

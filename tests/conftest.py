@@ -142,6 +142,9 @@ def tensordot(a, b):
 def deliver(x, like):
     return x.view(Tensor)
 
+def survives_fork():
+    return True
+
 dtype_name, shape, length, flip = base.dtype_name, base.shape, base.length, base.flip
 add_leading_axes, drop_leading_axes, reshape = base.add_leading_axes, base.drop_leading_axes, base.reshape
 on_host, devices = base.on_host, base.devices

@@ -131,6 +131,11 @@ def on_host(x: Array) -> bool:
     return bool(x.ctx.device_type.startswith("cpu"))
 
 
+def survives_fork() -> bool:
+    """Tell that MXNet does not."""
+    return False
+
+
 def devices() -> tuple[str, ...]:
     """Name the devices that MXNet sees."""
     return ("cpu", *(f"gpu({i})" for i in range(mx.context.num_gpus())))

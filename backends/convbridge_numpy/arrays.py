@@ -81,6 +81,11 @@ def on_host(x: Array) -> bool:
     return True
 
 
+def survives_fork() -> bool:
+    """Tell that NumPy does."""
+    return True
+
+
 def devices() -> tuple[str, ...]:
     """Name the devices."""
     return ("cpu",)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from convbridge import chapter, functional, gradients, layers
+
 Array = Any
+
+# AutoGraph rewrites whatever a traced function calls, line by line. The facade has nothing
+# to rewrite: its conditions are about shapes and arguments, not about tensors.
+for _module in (chapter, functional, gradients, layers):
+    for _function in vars(_module).values():
+        if inspect.isfunction(_function) and _function.__module__ == _module.__name__:
+            _function.autograph_info__ = {}  # type: ignore[attr-defined]
 
 
 def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Array:
@@ -91,6 +101,11 @@ def deliver(x: Array, like: Array | None) -> Array:
 def on_host(x: Array) -> bool:
     """Tell whether a tensor lives in the machine's memory rather than a device's."""
     return "GPU" not in (getattr(x, "device", "") or "")
+
+
+def survives_fork() -> bool:
+    """Tell that TensorFlow does not."""
+    return False
 
 
 def devices() -> tuple[str, ...]:

@@ -96,6 +96,11 @@ def on_host(x: Array) -> bool:
     return x.device.type == "cpu"
 
 
+def survives_fork() -> bool:
+    """Tell whether PyTorch does: without threads of its own, as in the workers of a data loader."""
+    return torch.get_num_threads() == 1
+
+
 def devices() -> tuple[str, ...]:
     """Name the devices that PyTorch sees."""
     names = ["cpu"]
