@@ -28,8 +28,8 @@ if keras.backend.backend() != "tensorflow":
 class _Layer(keras.layers.Layer):
     """What all layers share: no casting, nothing to build, and a configuration that Keras can save."""
 
-    def __init__(self, config: Any, **options: Any) -> None:
-        super().__init__(autocast=False, **options)
+    def __init__(self, config: Any, dtype: str | None = None) -> None:
+        super().__init__(autocast=False, dtype=dtype)
         self.config = config
         self.data_format = config.data_format
 
@@ -47,6 +47,11 @@ class _Layer(keras.layers.Layer):
         return {"name": self.name, "trainable": self.trainable, "config": dict(self.config._asdict())}
 
 
+def _as_saved(layer: Any, saved: dict[str, Any]) -> Any:
+    layer.name, layer.trainable = saved["name"], saved["trainable"]
+    return layer
+
+
 def _from_json(fields: dict[str, Any]) -> dict[str, Any]:
     """Turn the lists that JSON made of pairs into pairs again."""
     pairs = ("kernel_size", "stride", "dilation")
@@ -62,9 +67,8 @@ class Conv2D(_Layer):
         config: Conv2DConfig,
         weight: np.ndarray[Any, Any],
         bias: np.ndarray[Any, Any] | None,
-        **options: Any,
     ) -> None:
-        super().__init__(config, dtype=config.dtype, **options)
+        super().__init__(config, config.dtype)
         self.weight = self._add("weight", weight)
         self.bias = None if bias is None else self._add("bias", bias)
 
@@ -79,7 +83,7 @@ class Conv2D(_Layer):
         fields = Conv2DConfig(**_from_json(config["config"]))
         weight = np.zeros(weight_shape(fields), np.float32)
         bias = np.zeros(fields.out_channels, np.float32) if fields.use_bias else None
-        return cls(fields, weight, bias, name=config["name"], trainable=config["trainable"])
+        return _as_saved(cls(fields, weight, bias), config)
 
     def call(self, X: Any) -> Array:
         """Cross-correlate a batch of images."""
@@ -153,14 +157,14 @@ class _Pool2D(_Layer):
 
     mode = ""
 
-    def __init__(self, config: Pool2DConfig, **options: Any) -> None:
-        super().__init__(config, **options)
+    def __init__(self, config: Pool2DConfig) -> None:
+        super().__init__(config)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> _Pool2D:
         """Build the layer that Keras saved."""
         fields = Pool2DConfig(**_from_json(config["config"]))
-        return cls(fields, name=config["name"], trainable=config["trainable"])
+        return _as_saved(cls(fields), config)
 
     def call(self, X: Any) -> Array:
         """Pool a batch of images."""

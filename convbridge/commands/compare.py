@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
     from rich.measure import Measurement
 
+    from convbridge.teaching.autograd import Attempt
     from convbridge.teaching.compare import BackendRun, Comparison, Result
     from convbridge.teaching.examples import Example
 
-__all__ = ["compare"]
+__all__ = ["choose_backends", "compare"]
 
 #: Columns narrower than this are harder to read than one below the other.
 NARROWEST = 56
@@ -52,21 +53,23 @@ def compare(
     For each example: the source of every backend's chapter function, read
     from the installed file; its output; the output of the framework's own
     operator; the largest difference between any two results, and whether
-    rounding explains it. Exit code 1 if it does not.
+    rounding explains it. Exit code 1 if it does not. The example autograd
+    differentiates instead: the book's in-place listing, the loop, the operator.
     """
     from convbridge.teaching import examples as catalogue
 
-    chosen = catalogue.find(examples or ())
+    chosen = catalogue.find(examples or (), (*catalogue.EXAMPLES, catalogue.AUTOGRAD))
     if only_list:
         _list(chosen, as_json)
         return
-    names, absent, broken = _choose_backends(backends)
+    names, absent, broken = choose_backends(backends)
+    from convbridge.teaching.autograd import compare as differentiate
     from convbridge.teaching.compare import compare as run
 
     comparisons = []
     page = None if as_json else _Page(output(), all_sources)
     for example in chosen:
-        comparison = run(example, names)
+        comparison = differentiate(names) if example is catalogue.AUTOGRAD else run(example, names)
         comparisons.append(comparison)
         if page is not None:
             page.show(comparison)
@@ -82,8 +85,13 @@ def compare(
         raise typer.Exit(BAD_USAGE)
 
 
-def _choose_backends(wanted: str | None) -> tuple[list[str], dict[str, str], dict[str, str]]:
+def choose_backends(wanted: str | None) -> tuple[list[str], dict[str, str], dict[str, str]]:
     """Import the backends to compare.
+
+    Parameters
+    ----------
+    wanted : str or None
+        What ``--backends`` names; None for all that are installed.
 
     Returns
     -------
@@ -176,6 +184,10 @@ class _Page:
         console.print(_side_by_side([_labelled(name, array) for name, array in example.inputs.items()]))
         console.print()
         self._show_runs(comparison)
+        outcomes = _outcome_table(comparison)
+        if outcomes is not None:
+            console.print(outcomes)
+            console.print()
         console.print(Text(comparison.sentence, style=_COLOURS[comparison.kind]))
         console.print()
 
@@ -195,7 +207,7 @@ class _Page:
         else:
             self.console.print(Columns(panels, width=width, padding=0))
 
-    def _source(self, example: Example, run: BackendRun) -> str:
+    def _source(self, example: Example, run: BackendRun[Any]) -> str:
         """Return what to print as the source: the functions, and where those are that stand above already."""
         above, new = [], []
         for name, source in run.sources.items():
@@ -206,7 +218,7 @@ class _Page:
                 above.append(f"# {name}: see {first}, above")
         return "\n\n".join(["\n".join(above), *new] if above else new)
 
-    def _panel(self, run: BackendRun, source: str, width: int) -> RenderableType:
+    def _panel(self, run: BackendRun[Any], source: str, width: int) -> RenderableType:
         """Frame one backend: its source, then its results."""
         from rich.console import Group
         from rich.panel import Panel
@@ -218,7 +230,7 @@ class _Page:
         if source:
             code = _fold(source, inner)
             parts += [Syntax(code, "python", theme="ansi_light", background_color="default", word_wrap=True), ""]
-        parts.append(_side_by_side([_outcome(result) for result in run.results]))
+        parts.append(_side_by_side(_outcomes(run)))
         title = Text.assemble((run.backend, "bold"), " ", (run.version, "dim"))
         return Panel(Group(*parts), title=title, title_align="left", width=width, border_style="dim")
 
@@ -313,6 +325,68 @@ def _outcome(result: Result) -> RenderableType:
     if result.output is None:
         return Group(head, Text(" ".join(result.error.split()), style="bold red"))
     return Group(head, _numbers(result.output))
+
+
+def _outcomes(run: BackendRun[Any]) -> list[RenderableType]:
+    """Show what a backend returned or raised, call by call."""
+    from convbridge.teaching.autograd import Attempt
+
+    if not any(isinstance(result, Attempt) for result in run.results):
+        return [_outcome(result) for result in run.results]
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = []
+    for index, attempt in enumerate(run.results):
+        parts.append(Text(attempt.call, style="cyan"))
+        following = run.results[index + 1 : index + 2]
+        if attempt.message and any(other.message == attempt.message for other in following):
+            continue  # several calls with one answer: it stands below the last
+        parts.append(_answer(attempt))
+        if following:
+            parts.append("")
+    return [Group(*parts)]
+
+
+def _answer(attempt: Attempt) -> RenderableType:
+    """Show the gradients, or what came instead."""
+    from rich.text import Text
+
+    if attempt.gradients is not None:
+        return _side_by_side([_labelled(name, array) for name, array in zip(("dX", "dK"), attempt.gradients)])
+    text = attempt.message or "None instead of a gradient, and no error"
+    return Text(text, style="bold yellow" if attempt.acceptable else "bold red")
+
+
+def _outcome_table(comparison: Comparison) -> RenderableType | None:
+    """Put the outcomes of differentiating next to each other; None for any other example."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from convbridge.teaching.autograd import TITLES, Attempt
+
+    rows: dict[str, dict[str, Attempt]] = {
+        run.backend: {attempt.kind: attempt for attempt in run.results if isinstance(attempt, Attempt)}
+        for run in comparison.runs
+    }
+    kinds = [kind for kind in TITLES if any(kind in attempts for attempts in rows.values())]
+    if not kinds:
+        return None
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("", style="bold", no_wrap=True)
+    for kind in kinds:
+        table.add_column(TITLES[kind])
+    for backend, attempts in rows.items():
+        cells = []
+        for kind in kinds:
+            attempt = attempts.get(kind)
+            if attempt is None:
+                cells.append(Text(""))
+            else:
+                colour = "green" if attempt.gradients else "yellow" if attempt.acceptable else "bold red"
+                cells.append(Text(attempt.in_short, style=colour))
+        table.add_row(backend, *cells)
+    return table
 
 
 class _SideBySide:

@@ -17,7 +17,9 @@ tolerance (:mod:`convbridge.parity.bounds`). So there are three verdicts:
     The bounds, and :func:`judge`.
 ``oracle``
     The definition of every operation, written out; shares no code with a backend.
-``cases``
+``oracle_gradients``
+    The same for their gradients.
+``cases``, ``gradient_cases``
     Random calls: geometry, dtypes, memory layouts, special values.
 ``fuzz``
     Runs the cases on backends and judges every result by the oracle.
@@ -25,6 +27,24 @@ tolerance (:mod:`convbridge.parity.bounds`). So there are three verdicts:
 
 from __future__ import annotations
 
-from convbridge.parity.bounds import Verdict, conv2d_bound, gamma, judge, pool2d_bound, unit_roundoff
+from convbridge.parity.bounds import (
+    Verdict,
+    conv2d_bound,
+    conv2d_vjp_bound,
+    gamma,
+    judge,
+    pool2d_bound,
+    pool2d_vjp_bound,
+    unit_roundoff,
+)
 
-__all__ = ["Verdict", "conv2d_bound", "gamma", "judge", "pool2d_bound", "unit_roundoff"]
+__all__ = [
+    "Verdict",
+    "conv2d_bound",
+    "conv2d_vjp_bound",
+    "gamma",
+    "judge",
+    "pool2d_bound",
+    "pool2d_vjp_bound",
+    "unit_roundoff",
+]

@@ -14,13 +14,24 @@ References
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from convbridge.parity import oracle
+from convbridge.parity import oracle, oracle_gradients
 
-__all__ = ["Verdict", "conv2d_bound", "gamma", "judge", "pool2d_bound", "unit_roundoff"]
+__all__ = [
+    "Verdict",
+    "conv2d_bound",
+    "conv2d_vjp_bound",
+    "gamma",
+    "judge",
+    "pool2d_bound",
+    "pool2d_vjp_bound",
+    "unit_roundoff",
+    "windows_on_a_pixel",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -233,6 +244,183 @@ def pool2d_bound(
     height, width = (pool_size, pool_size) if np.ndim(pool_size) == 0 else pool_size
     n = int(height) * int(width)
     # Only the quotient can underflow, or each of n quotients in an engine that divides first.
+    return _scaled(magnitude, n + 1, n, dtype)
+
+
+def windows_on_a_pixel(kernel: int, stride: int, dilation: int, windows: int) -> int:
+    """Bound how many windows look at one element of an axis.
+
+    Window ``i`` sees element ``y`` through its tap ``p`` if ``i s + p d = y``.
+    Two solutions differ by a multiple of ``s / gcd(s, d)`` in ``p``, so at most
+    one in so many of the kernel's taps meets the same element.
+
+    Parameters
+    ----------
+    kernel, stride, dilation : int
+        Of the operation, along the axis.
+    windows : int
+        How many there are along the axis.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> windows_on_a_pixel(3, 1, 1, 10), windows_on_a_pixel(3, 2, 1, 10), windows_on_a_pixel(3, 2, 2, 10)
+    (3, 2, 3)
+    """
+    apart = stride // gcd(stride, dilation)
+    return min(-(-kernel // apart), windows)
+
+
+def conv2d_vjp_bound(
+    X: Any,
+    weight: Any,
+    bias: Any,
+    grad_output: Any,
+    *,
+    dtype: str,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    data_format: str = "NCHW",
+) -> tuple[Array, Array, Array | None]:
+    """Bound the rounding error of one backend's gradients of a convolution, element by element.
+
+    All three are inner products again, so [1]_ gives ``gamma_n`` times the same
+    gradient of the absolute values, each with its own ``n``:
+
+    dX
+        A pixel meets the ``O / groups`` output channels of its group through
+        every tap by which a window looks at it, ``kh kw`` at most and fewer
+        with a stride (:func:`windows_on_a_pixel`).
+    dW
+        A kernel element meets one pixel for every output pixel of the batch:
+        ``n = N H' W'``.
+    db
+        A sum of the same ``N H' W'`` gradients without products, so only their
+        ``n - 1`` additions round.
+
+    Zeros that an engine adds (a padded gradient, a kernel spread out) change
+    nothing: their products and sums are exact. For halves that are computed in
+    float32 and rounded once, ``u_half + n u_single`` is less than ``gamma_n`` as
+    in :func:`conv2d_bound`; and a sum of two halves, ``u_half + u_single`` and
+    a term of higher order, is less than ``gamma_1 = u_half + u_half**2 + ...``.
+
+    Parameters
+    ----------
+    X, weight, bias, grad_output : numpy.ndarray
+        The numbers that take part, as the dtype of the computation holds them.
+    dtype : str
+        Of the computation.
+    stride, padding, dilation, groups, data_format
+        As for :func:`convbridge.conv2d_vjp`.
+
+    Returns
+    -------
+    dX, dW, db : numpy.ndarray of float64
+        0 where the gradient is exact, not finite where its terms are not; db is
+        None where bias is.
+
+    Examples
+    --------
+    >>> ones = np.ones((1, 1, 2, 2))
+    >>> dX, dW, db = conv2d_vjp_bound(np.ones((1, 1, 3, 3)), ones, np.ones(1), ones, dtype="float32")
+    >>> [bool(bound.max() >= 4 * gamma(n, "float32")) for bound, n in ((dX, 4), (dW, 4), (db, 3))]
+    [True, True, True]
+    """
+    weight, grad = np.asarray(weight), np.asarray(grad_output)
+    out_channels, _, kh, kw = weight.shape
+    (sh, sw), (dh, dw) = oracle.two(stride), oracle.two(dilation)
+    batch = grad.shape[0]
+    out_h, out_w = grad.shape[2:] if data_format == "NCHW" else grad.shape[1:3]
+    magnitude_x, magnitude_w, magnitude_b = oracle_gradients.conv2d_vjp(
+        np.abs(X),
+        np.abs(weight),
+        bias,
+        np.abs(grad),
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        data_format=data_format,
+    )
+    taps = windows_on_a_pixel(kh, sh, dh, out_h) * windows_on_a_pixel(kw, sw, dw, out_w)
+    met = out_channels // int(groups) * taps
+    outputs = batch * out_h * out_w
+    db = None if magnitude_b is None else _scaled(magnitude_b, max(outputs - 1, 0), 0, dtype)
+    return _scaled(magnitude_x, met, met, dtype), _scaled(magnitude_w, outputs, outputs, dtype), db
+
+
+def pool2d_vjp_bound(
+    X: Any,
+    pool_size: Any,
+    grad_output: Any,
+    mode: str = "max",
+    *,
+    dtype: str,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    data_format: str = "NCHW",
+) -> Array:
+    """Bound the rounding error of one backend's gradient of a pooling, element by element.
+
+    A pixel receives something from each of the ``n`` windows that look at it,
+    at most (:func:`windows_on_a_pixel`). For a maximum these are ``n`` numbers,
+    handed on as they are and added: ``gamma_{n-1}`` times the sum of the
+    absolute values, and 0 where windows do not overlap. An average divides
+    first, one more rounding, or multiplies with a rounded reciprocal, two:
+    ``gamma_{n+1}``.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (H, W), (C, H, W) or (N, C, H, W)
+        The numbers that take part, as the dtype of the computation holds them.
+        They decide where the gradient of a maximum goes.
+    pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format
+        As for :func:`convbridge.pool2d_vjp`.
+    grad_output : numpy.ndarray
+        As the dtype of the computation holds it.
+    dtype : str
+        Of the computation.
+
+    Returns
+    -------
+    numpy.ndarray of float64
+        With the shape of X.
+
+    Examples
+    --------
+    >>> X, grad = np.eye(3), np.ones((2, 2))
+    >>> float(pool2d_vjp_bound(X, 2, grad, dtype="float32", stride=2, ceil_mode=True).max())
+    0.0
+    >>> bool(pool2d_vjp_bound(X, 2, grad, "avg", dtype="float32")[1, 1] >= gamma(5, "float32"))
+    True
+    """
+    grad = np.asarray(grad_output)
+    magnitude = oracle_gradients.pool2d_vjp(
+        X,
+        pool_size,
+        np.abs(grad),
+        mode,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil_mode=ceil_mode,
+        count_include_pad=count_include_pad,
+        data_format=data_format,
+    )
+    (kh, kw), (dh, dw) = oracle.two(pool_size), oracle.two(dilation)
+    sh, sw = (kh, kw) if stride is None else oracle.two(stride)
+    out_h, out_w = grad.shape[-3:-1] if data_format == "NHWC" and grad.ndim > 2 else grad.shape[-2:]
+    n = windows_on_a_pixel(kh, sh, dh, out_h) * windows_on_a_pixel(kw, sw, dw, out_w)
+    if mode == "max":
+        return _scaled(magnitude, max(n - 1, 0), 0, dtype)
     return _scaled(magnitude, n + 1, n, dtype)
 
 

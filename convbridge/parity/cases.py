@@ -13,6 +13,9 @@ batches of zero; every dtype, mixed ones included; memory that is transposed,
 reversed, strided, unaligned, of foreign byte order or read-only; NaN and
 infinities; ties; numbers spread over six orders of magnitude; integers that
 must come out exactly.
+
+Calls of the gradients are drawn in :mod:`convbridge.parity.gradient_cases`,
+with the draws of this file and the same :class:`Case`.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import numpy as np
 
 from convbridge.parity import oracle
 
-__all__ = ["Case", "Operand", "random_case", "random_cases"]
+__all__ = ["Case", "Operand", "draw_conv2d", "draw_operands", "draw_pool2d", "random_case", "random_cases"]
 
 Array = np.ndarray[Any, Any]
 Generator = np.random.Generator
@@ -33,6 +36,8 @@ Generator = np.random.Generator
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int64", "int32", "uint8", "bool", "int8", "int16", "uint16", "uint32")
 FUNCTIONS = ("corr2d", "convolve2d", "corr2d_multi_in", "corr2d_multi_in_out", "corr2d_multi_in_out_1x1")
+#: What a function returns, where that is not one result that needs no name.
+RESULTS = {"conv2d_vjp": ("dX", "dW", "db"), "pool2d_vjp": ("dX",)}
 
 
 class Operand(NamedTuple):
@@ -84,7 +89,7 @@ class Case(NamedTuple):
     Attributes
     ----------
     seed, number : int
-        From which :func:`random_case` draws it again.
+        From which :func:`random_case`, or the draw of a gradient, draws it again.
     function : str
         Its name in :mod:`convbridge`.
     operands : mapping
@@ -105,7 +110,12 @@ class Case(NamedTuple):
     @property
     def operation(self) -> str:
         """The backend's operator behind the function, as its table of gaps names it."""
-        return f"{self.keywords['mode']}_pool2d" if self.function == "pool2d" else "conv2d"
+        return f"{self.keywords['mode']}_pool2d" if self.function.startswith("pool2d") else "conv2d"
+
+    @property
+    def results(self) -> tuple[str, ...]:
+        """The names of what the function returns; "" for the one result of a forward function."""
+        return RESULTS.get(self.function, ("",))
 
     def gap(self, unsupported: Mapping[str, str]) -> str | None:
         """Look the case up in a backend's table of known gaps.
@@ -138,7 +148,7 @@ class Case(NamedTuple):
         """
         return {name: operand.build(backend) for name, operand in self.operands.items()}
 
-    def call(self, backend: str, arguments: Mapping[str, Any]) -> Any:
+    def call(self, backend: str, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
         """Run the case.
 
         Parameters
@@ -150,13 +160,16 @@ class Case(NamedTuple):
 
         Returns
         -------
-        array
-            Of the backend.
+        tuple of array
+            Of the backend, one for each of :attr:`results`.
         """
-        from convbridge import functional
+        import convbridge
 
-        function: Callable[..., Any] = getattr(functional, self.function)
-        return function(**arguments, **self.keywords, backend=backend)
+        if self.function == "conv2d_vjp":
+            arguments = {"bias": None, **arguments}
+        function: Callable[..., Any] = getattr(convbridge, self.function)
+        returned = function(**arguments, **self.keywords, backend=backend)
+        return returned if isinstance(returned, tuple) else (returned,)
 
     def exact_operands(self) -> dict[str, Array]:
         """Return the operands as the dtype of the computation holds them.
@@ -321,8 +334,34 @@ def _values(rng: Generator, shape: tuple[int, ...], dtype: str, whole: bool, spe
     return oracle.round_to(np.asarray(numbers), dtype)
 
 
-def _operands(rng: Generator, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, Operand], str]:
-    """Draw the array arguments and work out the dtype of the computation."""
+def draw_operands(
+    rng: Generator, shapes: Mapping[str, tuple[int, ...]], special_in: tuple[str, ...] = ("X",)
+) -> tuple[dict[str, Operand], str]:
+    """Draw the array arguments and work out the dtype of the computation.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Where the draws come from.
+    shapes : mapping
+        Argument name to shape.
+    special_in : tuple of str, default ("X",)
+        The arguments that may hold NaN and infinities: a few special pixels, no
+        special kernels, or nothing finite would be left to compare.
+
+    Returns
+    -------
+    operands : dict
+        Argument name to :class:`Operand`.
+    dtype : str
+        Of the computation.
+
+    Examples
+    --------
+    >>> operands, dtype = draw_operands(np.random.default_rng(0), {"X": (2, 3)})
+    >>> operands["X"].values.shape
+    (2, 3)
+    """
     main = _choice(rng, (*FLOATS, "integer"), [0.45, 0.3, 0.08, 0.05, 0.12])
     mixed = rng.random() < 0.1
     whole = rng.random() < 0.4
@@ -332,8 +371,7 @@ def _operands(rng: Generator, shapes: Mapping[str, tuple[int, ...]]) -> tuple[di
     for name, shape in shapes.items():
         drawn = _choice(rng, ("float32", "float64", "float16", "integer")) if mixed and operands else main
         dtype = _choice(rng, INTEGERS) if drawn == "integer" else drawn
-        # a few special pixels, no special kernels, or nothing finite would be left to compare
-        values = _values(rng, shape, dtype, whole, special if name == "X" else 0.0)
+        values = _values(rng, shape, dtype, whole, special if name in special_in else 0.0)
         native = dtype == "bfloat16" or (tensors and rng.random() < 0.8)
         layout = "contiguous" if rng.random() < 0.4 else _choice(rng, tuple(LAYOUTS))
         if not native and values.size and dtype in ("float64", "int64", "bool") and rng.random() < 0.15:
@@ -344,7 +382,27 @@ def _operands(rng: Generator, shapes: Mapping[str, tuple[int, ...]]) -> tuple[di
     return operands, dtype
 
 
-def _conv2d(rng: Generator) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+def draw_conv2d(rng: Generator) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+    """Draw the shapes and the keywords of a convolution.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    shapes : dict
+        Of X, weight and, half the time, bias.
+    keywords : dict
+        In every form in which a caller may write them.
+
+    Examples
+    --------
+    >>> shapes, keywords = draw_conv2d(np.random.default_rng(0))
+    >>> len(shapes["X"]), sorted(keywords)
+    (4, ['data_format', 'dilation', 'groups', 'padding', 'stride'])
+    """
     while True:
         size = tuple(int(n) for n in rng.integers(1, 13, 2))
         kernel = _draw_pair(rng, 1, 5, 0.1)
@@ -372,7 +430,27 @@ def _conv2d(rng: Generator) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]
     return shapes, keywords
 
 
-def _pool2d(rng: Generator) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+def draw_pool2d(rng: Generator) -> tuple[dict[str, tuple[int, ...]], dict[str, Any]]:
+    """Draw the shape and the keywords of a pooling.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Where the draws come from.
+
+    Returns
+    -------
+    shapes : dict
+        Of X, which has two, three or four axes.
+    keywords : dict
+        In every form in which a caller may write them; pool_size is one.
+
+    Examples
+    --------
+    >>> shapes, keywords = draw_pool2d(np.random.default_rng(0))
+    >>> keywords["mode"] in ("max", "avg"), list(shapes)
+    (True, ['X'])
+    """
     while True:
         size = tuple(int(n) for n in rng.integers(1, 13, 2))
         kernel = _draw_pair(rng, 1, 5, 0.05)
@@ -436,12 +514,12 @@ def random_case(seed: int, number: int) -> Case:
     keywords: dict[str, Any] = {}
     function = _choice(rng, ("conv2d", "pool2d", *FUNCTIONS), [0.45, 0.4, *[0.03] * 5])
     if function == "conv2d":
-        shapes, keywords = _conv2d(rng)
+        shapes, keywords = draw_conv2d(rng)
     elif function == "pool2d":
-        shapes, keywords = _pool2d(rng)
+        shapes, keywords = draw_pool2d(rng)
     else:
         shapes = _chapter(rng, function)
-    operands, dtype = _operands(rng, shapes)
+    operands, dtype = draw_operands(rng, shapes)
     return Case(seed, number, function, operands, keywords, dtype)
 
 

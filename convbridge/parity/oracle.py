@@ -16,14 +16,29 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["conv2d", "output_size", "pool2d", "pool2d_sums", "round_to", "sides"]
+__all__ = ["conv2d", "output_size", "pool2d", "pool2d_sums", "round_to", "sides", "two"]
 
 Array = np.ndarray[Any, Any]
 Ends = tuple[int, int]
 
 
-def _two(value: Any) -> Ends:
-    """Read a number, or one a height and one a width."""
+def two(value: Any) -> Ends:
+    """Read a number, or one a height and one a width.
+
+    Parameters
+    ----------
+    value : int or (int, int)
+        As a caller wrote it.
+
+    Returns
+    -------
+    (int, int)
+
+    Examples
+    --------
+    >>> two(3), two([1, 2])
+    ((3, 3), (1, 2))
+    """
     if np.ndim(value) == 0:
         return int(value), int(value)
     height, width = value
@@ -56,7 +71,7 @@ def sides(padding: Any, size: Ends, window: Ends, stride: Ends) -> tuple[Ends, E
     """
     if not isinstance(padding, str):
         height, width = (padding, padding) if np.ndim(padding) == 0 else padding
-        return _two(height), _two(width)
+        return two(height), two(width)
     word = padding.lower()
     ends = []
     for n, span, step in zip(size, window, stride):
@@ -147,7 +162,7 @@ def conv2d(
     kernels = np.asarray(weight, np.longdouble)
     batch, channels, height, width = image.shape
     out_channels, per_group, kh, kw = kernels.shape
-    (sh, sw), (dh, dw) = _two(stride), _two(dilation)
+    (sh, sw), (dh, dw) = two(stride), two(dilation)
     span = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
     (top, bottom), (left, right) = sides(padding, (height, width), span, (sh, sw))
     out_h = output_size(height, span[0], sh, (top, bottom))
@@ -188,8 +203,8 @@ def _pool(
     if channels_last:
         image = np.moveaxis(image, -1, -3)
     height, width = image.shape[-2:]
-    (kh, kw), (dh, dw) = _two(pool_size), _two(dilation)
-    sh, sw = (kh, kw) if stride is None else _two(stride)
+    (kh, kw), (dh, dw) = two(pool_size), two(dilation)
+    sh, sw = (kh, kw) if stride is None else two(stride)
     span = (dh * (kh - 1) + 1, dw * (kw - 1) + 1)
     (top, bottom), (left, right) = sides(padding, (height, width), span, (sh, sw))
     out_h = output_size(height, span[0], sh, (top, bottom), ceil_mode)

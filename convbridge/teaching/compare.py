@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from types import CodeType, ModuleType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
@@ -65,7 +65,16 @@ class Result(NamedTuple):
         }
 
 
-class BackendRun(NamedTuple):
+class _Outcome(Protocol):
+    """Anything that JSON can be made of."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+Outcome = TypeVar("Outcome", bound=_Outcome)
+
+
+class BackendRun(NamedTuple, Generic[Outcome]):
     """An example on one backend.
 
     Attributes
@@ -78,13 +87,14 @@ class BackendRun(NamedTuple):
         :func:`chapter_sources`; empty where the example uses the framework's
         layer instead.
     results : tuple of Result
-        One for each call of the example.
+        One for each call of the example; of another kind in an example that is
+        not about the calls' outputs (:mod:`convbridge.teaching.autograd`).
     """
 
     backend: str
     version: str
     sources: dict[str, str]
-    results: tuple[Result, ...]
+    results: tuple[Outcome, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as dictionaries, lists and strings."""
@@ -111,14 +121,17 @@ class Comparison(NamedTuple):
         The largest part of the rounding bound that two results used.
     between : (str, str)
         The two results that the verdict is about.
+    what : str
+        What was compared, in the plural.
     """
 
     example: Example
-    runs: tuple[BackendRun, ...]
+    runs: tuple[BackendRun[Any], ...]
     kind: Literal["equal", "rounding", "REAL DIFFERENCE", "ERROR"]
     difference: float
     fraction: float
     between: tuple[str, str]
+    what: str = "results"
 
     @property
     def agrees(self) -> bool:
@@ -129,9 +142,9 @@ class Comparison(NamedTuple):
     def sentence(self) -> str:
         """The verdict in words."""
         if self.kind == "ERROR":
-            return f"ERROR: {self.between[0]} raised an error"
+            return f"ERROR: {self.between[0]} returned no {self.what[:-1]}"
         if self.kind == "equal":
-            return "equal: all results hold the same numbers"
+            return f"equal: all {self.what} hold the same numbers"
         pair_text = f"between {self.between[0]} and {self.between[1]}"
         if self.kind == "rounding":
             return (
@@ -229,7 +242,29 @@ def chapter_sources(backend: str, *functions: str) -> dict[str, str]:
     >>> sources["corr2d"].splitlines()[0]
     'def corr2d(X: Array, K: Array) -> Array:'
     """
-    module: Any = registry.load(backend).chapter
+    return sources_in(registry.load(backend).chapter, *functions)
+
+
+def sources_in(module: Any, *functions: str) -> dict[str, str]:
+    """Return the sources of a module's functions, and of what they call there, from the installed file.
+
+    Parameters
+    ----------
+    module : module
+    *functions : str
+        Names in it.
+
+    Returns
+    -------
+    dict
+        As for :func:`chapter_sources`.
+
+    Examples
+    --------
+    >>> from convbridge.teaching import compare
+    >>> list(sources_in(compare, "framework_version"))
+    ['framework_version']
+    """
     found: dict[str, Any] = {}
     for name in functions:
         _needed(module, name, found)
@@ -308,7 +343,27 @@ def _attempt(backend: registry.Backend, call: Call, example: Example) -> Result:
         return Result(call.kind, call.text, None, f"{type(error).__name__}: {error}")
 
 
-def run_on(example: Example, backend: str) -> BackendRun:
+def framework_version(backend: registry.Backend) -> str:
+    """Return the version of a backend's framework, which is imported.
+
+    Parameters
+    ----------
+    backend : Backend
+
+    Returns
+    -------
+    str
+        "" if the framework does not say.
+
+    Examples
+    --------
+    >>> framework_version(registry.load("numpy")) == np.__version__
+    True
+    """
+    return str(getattr(sys.modules.get(backend.spec.framework), "__version__", ""))
+
+
+def run_on(example: Example, backend: str) -> BackendRun[Result]:
     """Run all calls of an example on one backend.
 
     Parameters
@@ -338,7 +393,7 @@ def run_on(example: Example, backend: str) -> BackendRun:
     functions = dict.fromkeys(call.function for call in example.calls if call.kind == "chapter")
     return BackendRun(
         backend=backend,
-        version=str(getattr(sys.modules.get(loaded.spec.framework), "__version__", "")),
+        version=framework_version(loaded),
         sources=chapter_sources(backend, *functions) if functions else {},
         results=tuple(_attempt(loaded, call, example) for call in example.calls),
     )

@@ -15,7 +15,7 @@ import numpy as np
 
 from convbridge.errors import ArgumentError, received
 
-__all__ = ["EXAMPLES", "Call", "Example", "LayerCall", "find"]
+__all__ = ["AUTOGRAD", "EXAMPLES", "Call", "Example", "LayerCall", "find"]
 
 Array = np.ndarray[Any, Any]
 
@@ -355,7 +355,19 @@ EXAMPLES: tuple[Example, ...] = (
 )
 
 
-def find(names: Sequence[str] = ()) -> tuple[Example, ...]:
+#: The one example that is not about what calls return but about differentiating
+#: them; :mod:`convbridge.teaching.autograd` runs it.
+AUTOGRAD = Example(
+    "autograd",
+    "Differentiating the listing, the loop, the operator",
+    "The gradients of the sum of corr2d(X, K). The book's listing assigns to the elements of Y, which each framework "
+    "takes in its own way; the library's loop and the framework's operator must return the same gradients.",
+    {"X": X33, "K": K22},
+    (),
+)
+
+
+def find(names: Sequence[str] = (), among: tuple[Example, ...] = EXAMPLES) -> tuple[Example, ...]:
     """Return examples by name, or all of them.
 
     Parameters
@@ -363,6 +375,8 @@ def find(names: Sequence[str] = ()) -> tuple[Example, ...]:
     names : sequence of str, optional
         Names, or the beginning of several up to a hyphen: "edges" is all
         examples about edges. Default: every example.
+    among : tuple of Example, optional
+        Where to look.
 
     Returns
     -------
@@ -382,17 +396,17 @@ def find(names: Sequence[str] = ()) -> tuple[Example, ...]:
     4
     """
     if not names:
-        return EXAMPLES
+        return among
     wanted = set()
     for name in names:
-        fitting = [example.name for example in EXAMPLES if example.name == name]
-        fitting = fitting or [example.name for example in EXAMPLES if example.name.startswith(f"{name}-")]
+        fitting = [example.name for example in among if example.name == name]
+        fitting = fitting or [example.name for example in among if example.name.startswith(f"{name}-")]
         if not fitting:
             from difflib import get_close_matches  # only a message needs it
 
-            known = [example.name for example in EXAMPLES]
+            known = [example.name for example in among]
             near = get_close_matches(name, known, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise ArgumentError(f"example must be one of {', '.join(known)}.{hint} {received(example=name)}")
         wanted.update(fitting)
-    return tuple(example for example in EXAMPLES if example.name in wanted)
+    return tuple(example for example in among if example.name in wanted)
