@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 from convbridge.errors import ArgumentError, ShapeError, received
-from convbridge.functional import POOL_MODES, Operands, _check_channels
+from convbridge.functional import POOL_MODES, check_channels
 from convbridge.geometry import check_fit, pair, word_argument
 from convbridge.layers import check_callable
+from convbridge.operands import Operands
 from convbridge.protocol import Array
 from convbridge.selection import resolve
 
@@ -113,7 +114,7 @@ def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (3,), "(C, kh, kw)", known=True)
-    _check_channels(operands, image, kernel[0])
+    check_channels(operands, image, kernel[0])
     _check_window(image, kernel, "K")
     return _run(operands, "corr2d_multi_in")
 
@@ -153,7 +154,7 @@ def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (4,), "(O, C, kh, kw)", known=True)
-    _check_channels(operands, image, kernel[1])
+    check_channels(operands, image, kernel[1])
     _check_window(image, kernel, "K")
     return _run(operands, "corr2d_multi_in_out")
 
@@ -194,7 +195,7 @@ def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Ar
     kernel = operands.axes("K", (4,), "(O, C, 1, 1)", known=True)
     if kernel[2:] != (1, 1):
         raise ShapeError(f"K must be of height and width 1. {received(K=K)}")
-    _check_channels(operands, image, kernel[1])
+    check_channels(operands, image, kernel[1])
     _check_window(image, kernel, "K")
     return _run(operands, "corr2d_multi_in_out_1x1")
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convbridge import memory
-from convbridge.errors import ArgumentError, ArgumentTypeError, MixedBackendsError, ShapeError, received
+from convbridge.errors import ArgumentTypeError, ShapeError, received
 from convbridge.geometry import (
     NO_PADDING,
     Padding,
@@ -37,8 +37,8 @@ from convbridge.geometry import (
     window_size,
     word_argument,
 )
+from convbridge.operands import FLOAT_DTYPES, Operands, compute_dtype, host_array
 from convbridge.protocol import Array
-from convbridge.registry import Backend
 from convbridge.selection import framework_of, resolve
 
 __all__ = [
@@ -55,149 +55,6 @@ __all__ = [
 
 DATA_FORMATS = ("NCHW", "NHWC")
 POOL_MODES = ("max", "avg")
-FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
-
-
-# --------------------------------------------------------------------------- arguments that are arrays
-
-
-def _holds_tensor(obj: Any) -> Any:
-    """Return a framework's tensor hidden in nested lists, or None."""
-    for item in obj:
-        found = _holds_tensor(item) if isinstance(item, (list, tuple)) else item
-        if found is not None and (found is not item or framework_of(item) is not None):
-            return found
-    return None
-
-
-def host_array(obj: Any, name: str) -> np.ndarray[Any, Any]:
-    """Read a neutral argument as a NumPy array.
-
-    Parameters
-    ----------
-    obj : array_like
-        A NumPy array, a scalar, nested lists, anything with ``__array__``.
-    name : str
-        The argument's name, for the message.
-
-    Returns
-    -------
-    numpy.ndarray
-        Of booleans, integers or floats; shares memory with ``obj`` where it
-        can.
-
-    Raises
-    ------
-    ArgumentError
-        For ragged lists.
-    ArgumentTypeError
-        For text, objects, complex numbers, masked arrays.
-    MixedBackendsError
-        For tensors inside lists.
-
-    Examples
-    --------
-    >>> host_array([[1, 2]], "X").shape
-    (1, 2)
-    """
-    if isinstance(obj, np.ma.MaskedArray):
-        raise ArgumentTypeError(
-            f"{name} must not be a masked array, whose mask would be lost; use its filled(...). "
-            f"{received(**{name: obj})}"
-        )
-    if isinstance(obj, (list, tuple)):
-        tensor = _holds_tensor(obj)
-        if tensor is not None:
-            raise MixedBackendsError(
-                f"{name} must be one array, not a list of tensors; stack them with their framework first. "
-                f"{received(**{name: tensor})}"
-            )
-    try:
-        array = np.asarray(obj)
-    except (ValueError, TypeError, OverflowError) as cause:
-        raise ArgumentError(
-            f"{name} must be a rectangular array of numbers ({cause}). {received(**{name: obj})}"
-        ) from None
-    if array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16":
-        raise ArgumentTypeError(f"{name} must hold real numbers, not {array.dtype}. {received(**{name: obj})}")
-    return array
-
-
-def _compute_dtype(stored: str, name: str, obj: Any) -> str:
-    """Return the dtype in which an argument takes part: its own, or float32 for integers."""
-    if stored in FLOAT_DTYPES:
-        return stored
-    if stored.startswith(("int", "uint", "bool")):
-        return "float32"
-    raise ArgumentTypeError(
-        f"{name} must hold real numbers: {', '.join(FLOAT_DTYPES)}, integers or booleans. {received(**{name: obj})}"
-    )
-
-
-def _promote(dtypes: set[str]) -> str:
-    """Promote floats among themselves, as NumPy does."""
-    if len(dtypes) == 1:
-        return next(iter(dtypes))
-    return "float64" if "float64" in dtypes else "float32"
-
-
-class Operands:
-    """The array arguments of one call: who computes them, their shapes, their dtype.
-
-    Nothing is converted until :meth:`arrays` is asked, so that a call that is
-    going to be refused costs no copy.
-    """
-
-    def __init__(self, backend: str | None, **named: Any) -> None:
-        self.backend: Backend = resolve(backend, *named.values())
-        self.named: dict[str, Any] = {}
-        self.shapes: dict[str, tuple[Any, ...]] = {}
-        self.like: Any = None
-        dtypes = set()
-        own = self.backend.arrays
-        for name, obj in named.items():
-            if obj is None:
-                raise ArgumentTypeError(f"{name} must be an array. {received(**{name: obj})}")
-            if framework_of(obj) is None:
-                obj = host_array(obj, name)
-                self.shapes[name] = obj.shape
-                dtypes.add(_compute_dtype(obj.dtype.name, name, obj))
-            else:
-                self.like = obj if self.like is None else self.like
-                dtypes.add(_compute_dtype(own.dtype_name(obj), name, obj))
-                self.shapes[name] = self._tensor_shape(obj, name)
-            self.named[name] = obj
-        self.dtype = _promote(dtypes)
-
-    def _tensor_shape(self, obj: Any, name: str) -> tuple[Any, ...]:
-        try:
-            return self.backend.arrays.shape(obj)
-        except ValueError:
-            raise ShapeError(f"{name} must have a known number of axes. {received(**{name: obj})}") from None
-
-    def axes(self, name: str, ranks: tuple[int, ...], layout: str, *, known: bool = False) -> tuple[Any, ...]:
-        """Return a shape after checking its rank and that no axis but the batch is empty."""
-        shape = self.shapes[name]
-        if len(shape) not in ranks:
-            raise ShapeError(
-                f"{name} must have {' or '.join(map(str, ranks))} axes {layout}, not {len(shape)}. "
-                f"{received(**{name: self.named[name]})}"
-            )
-        checked = shape[1:] if len(shape) == 4 and layout.startswith("(N") else shape
-        if any(n == 0 for n in checked):
-            raise ShapeError(
-                f"{name} must have at least one element along every axis {layout}. "
-                f"{received(**{name: self.named[name]})}"
-            )
-        if known and any(n is None for n in shape):
-            raise ShapeError(f"{name} must have a fully known shape. {received(**{name: self.named[name]})}")
-        return shape
-
-    def arrays(self, operation: str) -> list[Array]:
-        """Convert everything to the backend's arrays of one dtype, on one device."""
-        self.backend.start(operation, self.dtype)
-        convert = self.backend.arrays.asarray
-        return [convert(obj, self.dtype, self.like) for obj in self.named.values()]
 
 
 def _spatial_axes(rank: int, data_format: str) -> tuple[int, int]:
@@ -312,7 +169,7 @@ def asarray(obj: Any, *, dtype: str | None = None, backend: str | None = None) -
     else:
         source = to_numpy(obj)
     stored = own.dtype_name(source) if owner == target.name else source.dtype.name
-    _compute_dtype(stored, "obj", obj)
+    compute_dtype(stored, "obj", obj)
     target.start("asarray", name or stored)
     return own.asarray(source, name or stored)
 
@@ -779,7 +636,7 @@ def _correlate(operands: Operands, x_axes: int, k_axes: int, kernel: tuple[Any, 
     return own.deliver(own.drop_leading_axes(result, 1 if k_axes == 0 else 2), operands.like)
 
 
-def _check_channels(operands: Operands, image: tuple[Any, ...], kernel_channels: int) -> None:
+def check_channels(operands: Operands, image: tuple[Any, ...], kernel_channels: int) -> None:
     if image[0] is not None and image[0] != kernel_channels:
         raise ShapeError(
             f"K must have as many input channels as X ({image[0]}), not {kernel_channels}. {received(**operands.named)}"
@@ -902,7 +759,7 @@ def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (3,), "(C, kh, kw)", known=True)
-    _check_channels(operands, image, kernel[0])
+    check_channels(operands, image, kernel[0])
     return _correlate(operands, 1, 1, kernel)
 
 
@@ -947,7 +804,7 @@ def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (4,), "(O, C, kh, kw)", known=True)
-    _check_channels(operands, image, kernel[1])
+    check_channels(operands, image, kernel[1])
     return _correlate(operands, 1, 0, kernel)
 
 
@@ -991,7 +848,7 @@ def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Ar
     kernel = operands.axes("K", (4,), "(O, C, 1, 1)", known=True)
     if kernel[2:] != (1, 1):
         raise ShapeError(f"K must be of height and width 1. {received(K=K)}")
-    _check_channels(operands, image, kernel[1])
+    check_channels(operands, image, kernel[1])
     _check_memory(operands, NO_PADDING, (1, 2), (kernel[0], *image[1:]))
     columns, rows = operands.arrays("conv2d")
     own = operands.backend.arrays

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, UnsupportedOperationError, received
-from convbridge.functional import DATA_FORMATS, FLOAT_DTYPES, host_array, to_numpy
+from convbridge.functional import DATA_FORMATS, to_numpy
 from convbridge.geometry import (
     Sides,
     check_pool_padding,
@@ -30,6 +30,7 @@ from convbridge.geometry import (
     window_size,
     word_argument,
 )
+from convbridge.operands import FLOAT_DTYPES, Operands, host_array
 from convbridge.protocol import Array, Conv2DConfig, Pool2DConfig
 from convbridge.selection import framework_of, framework_of_layer, resolve
 
@@ -520,8 +521,6 @@ def comp_conv2d(conv2d: Any, X: Any, *, backend: str | None = None) -> Array:
     >>> comp_conv2d(Conv2D(3, padding=1, stride=2, backend="numpy"), np.ones((8, 8))).shape
     (4, 4)
     """
-    from convbridge.functional import Operands
-
     check_callable(conv2d)
     target = resolve(backend, X, layer=conv2d)
     operands = Operands(target.name, X=X)

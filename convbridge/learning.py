@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convbridge.errors import ArgumentError, ArgumentTypeError, ShapeError, received
-from convbridge.functional import Operands, conv2d, to_numpy
+from convbridge.functional import conv2d, to_numpy
 from convbridge.geometry import flag_argument, integer, pair
 from convbridge.gradients import conv2d_vjp
 from convbridge.layers import initial_weights
+from convbridge.operands import Operands
 from convbridge.protocol import Array, Conv2DConfig
 
 __all__ = ["LearnedKernel", "learn_kernel"]
