@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from convbridge.errors import UnsupportedOperationError, received
+
 Array = np.ndarray[Any, Any]
 
 
@@ -33,6 +35,13 @@ class Conv2D:
     def __call__(self, X: Array) -> Array:
         """Return corr2d(X, weight) + bias: the bias is added to the sum, not to the weight."""
         return corr2d(X, self.weight) + self.bias
+
+    def backward(self, grad_output: Array) -> Array:
+        """Say what differentiates a convolution in NumPy, which has no autograd."""
+        raise UnsupportedOperationError(
+            "NumPy has no autograd that could differentiate the loop: convbridge.conv2d_vjp has the gradients, and "
+            f"convbridge.Conv2D a backward pass. {received(grad_output=grad_output)}"
+        )
 
 
 def corr2d_multi_in(X: Array, K: Array) -> Array:

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from convbridge.errors import ShapeError, received
+
 Array = Any
 
 
@@ -45,6 +47,8 @@ class Conv2D(keras.layers.Layer):
 
     def call(self, X: Array) -> Array:
         """Return corr2d(X, weight) + bias: the bias is added to the sum, not to the weight."""
+        if None in X.shape:
+            raise ShapeError(f"X must have a fully known shape for a Python loop. {received(X=X)}")
         return corr2d(X, tf.convert_to_tensor(self.weight)) + self.bias
 
 

@@ -54,8 +54,11 @@ def _as_saved(layer: Any, saved: dict[str, Any]) -> Any:
 
 def _from_json(fields: dict[str, Any]) -> dict[str, Any]:
     """Turn the lists that JSON made of pairs into pairs again."""
-    pairs = ("kernel_size", "stride", "dilation")
-    return {name: tuple(value) if name in pairs else value for name, value in fields.items()}
+
+    def tuples(value: Any) -> Any:
+        return tuple(map(tuples, value)) if isinstance(value, (list, tuple)) else value
+
+    return {name: tuples(value) for name, value in fields.items()}
 
 
 @keras.saving.register_keras_serializable(package="convbridge")

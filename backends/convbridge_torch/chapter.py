@@ -18,7 +18,7 @@ Array = torch.Tensor
 def corr2d(X: Array, K: Array) -> Array:
     """Cross-correlate the matrix X with the kernel K."""
     h, w = K.shape
-    Y = torch.zeros((X.shape[0] - h + 1, X.shape[1] - w + 1), dtype=X.dtype, device=X.device)
+    Y = (X[0, 0] * K[0, 0]).new_zeros((X.shape[0] - h + 1, X.shape[1] - w + 1))  # from the data, for torch.func
     for i in range(Y.shape[0]):
         for j in range(Y.shape[1]):
             Y[i, j] = (X[i : i + h, j : j + w] * K).sum()
@@ -61,7 +61,7 @@ def corr2d_multi_in_out_1x1(X: Array, K: Array) -> Array:
 def pool2d(X: Array, pool_size: tuple[int, int], mode: str = "max") -> Array:
     """Take the maximum or the average of every window."""
     p_h, p_w = pool_size
-    Y = torch.zeros((X.shape[0] - p_h + 1, X.shape[1] - p_w + 1), dtype=X.dtype, device=X.device)
+    Y = X.new_zeros((X.shape[0] - p_h + 1, X.shape[1] - p_w + 1))
     for i in range(Y.shape[0]):
         for j in range(Y.shape[1]):
             if mode == "max":
