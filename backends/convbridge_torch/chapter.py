@@ -18,7 +18,8 @@ Array = torch.Tensor
 def corr2d(X: Array, K: Array) -> Array:
     """Cross-correlate the matrix X with the kernel K."""
     h, w = K.shape
-    Y = (X[0, 0] * K[0, 0]).new_zeros((X.shape[0] - h + 1, X.shape[1] - w + 1))  # from the data, for torch.func
+    # made from the data, so that torch.func can follow what is assigned to it
+    Y = (X[0, 0] * K[0, 0]).new_zeros((X.shape[0] - h + 1, X.shape[1] - w + 1))
     for i in range(Y.shape[0]):
         for j in range(Y.shape[1]):
             Y[i, j] = (X[i : i + h, j : j + w] * K).sum()
