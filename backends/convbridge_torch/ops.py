@@ -103,7 +103,7 @@ def conv2d(
     """Cross-correlate."""
     dtype = _compute_dtype(X)
     image = _pad(_channels_first(X, data_format).to(dtype), padding, 0.0)
-    image, stride = _unstrided_where_single(image, weight, stride, dilation)
+    image, stride = _unstrided(image, weight, stride, dilation)
     with _bounded(X):
         Y = F.conv2d(image, weight.to(dtype), None if bias is None else bias.to(dtype), stride, 0, dilation, groups)
     return _as_given(Y, data_format).to(X.dtype)
@@ -120,17 +120,23 @@ def _compute_dtype(X: Array) -> torch.dtype:
     return X.dtype
 
 
-def _unstrided_where_single(image: Array, weight: Array, stride: Pair, dilation: Pair) -> tuple[Array, Pair]:
-    """Give an axis with a single output the stride 1, and no more than that output reads.
+def _unstrided(image: Array, weight: Array, stride: Pair, dilation: Pair) -> tuple[Array, Pair]:
+    """Take the stride from an axis with a single output, or whose kernel has one element.
 
-    oneDNN returns garbage for some of them: in bfloat16 for a stride of (1, s)
-    and an output one element wide, in float32 too if the one channel of the
-    image has an unusual stride in memory.
+    oneDNN returns garbage for some of the former: in bfloat16 for a stride of
+    (1, s) and an output one element wide, in float32 too if the one channel
+    of the image has an unusual stride in memory. For some of the latter the
+    gradient of the weight writes past its memory.
     """
     steps = list(stride)
     for i, axis in enumerate((2, 3)):
+        if steps[i] == 1:
+            continue
         window = window_size(weight.shape[axis], dilation[i])
-        if steps[i] > 1 and output_size(image.shape[axis], window, steps[i], 0, 0) == 1:
+        if weight.shape[axis] == 1:
+            image = image[(slice(None),) * axis + (slice(None, None, steps[i]),)]
+            steps[i] = 1
+        elif output_size(image.shape[axis], window, steps[i], 0, 0) == 1:
             image = image.narrow(axis, 0, window)
             steps[i] = 1
     return image, (steps[0], steps[1])
@@ -176,22 +182,27 @@ def _sum_windows(image: Array, pool_size: Pair, stride: Pair, dilation: Pair) ->
     """Sum every window; the averaging operator knows no dilation, so that is done axis by axis."""
     if dilation == (1, 1):
         return F.avg_pool2d(image, pool_size, stride, divisor_override=1)
-    rows = _sum_axis(image, 2, pool_size[0], stride[0], dilation[0])
-    return _sum_axis(rows, 3, pool_size[1], stride[1], dilation[1])
+    rows = _fold(image, 2, pool_size[0], stride[0], dilation[0], torch.add)
+    return _fold(rows, 3, pool_size[1], stride[1], dilation[1], torch.add)
 
 
-def _sum_axis(image: Array, axis: int, kernel: int, stride: int, dilation: int) -> Array:
-    """Sum every window along one axis."""
+def _fold(image: Array, axis: int, kernel: int, stride: int, dilation: int, combine: Any) -> Array:
+    """Combine the elements of every window along one axis, from the first to the last."""
     count = output_size(image.shape[axis], window_size(kernel, dilation), stride, 0, 0)
 
-    def tap(offset: int) -> Any:
+    def tap(offset: int) -> Array:
         start = offset * dilation
         return image[(slice(None),) * axis + (slice(start, start + (count - 1) * stride + 1, stride),)]
 
-    total: Array = tap(0)
+    result = tap(0)
     for offset in range(1, kernel):
-        total = total + tap(offset)
-    return total
+        result = combine(result, tap(offset))
+    return result
+
+
+def _first_maximum(best: Array, other: Array) -> Array:
+    """Keep the larger; of equals the first, and a NaN once it is met."""
+    return torch.where((best >= other) | best.isnan(), best, other)
 
 
 def _window_counts(
@@ -258,7 +269,12 @@ def max_pool2d_vjp(
     """Return the gradient of X: each window's goes to the first of its maxima."""
 
     def compute(X: Array) -> Array:
-        return max_pool2d(X, pool_size, stride=stride, padding=padding, dilation=dilation, data_format=data_format)
+        if not torch.isnan(X).any():
+            return max_pool2d(X, pool_size, stride=stride, padding=padding, dilation=dilation, data_format=data_format)
+        # of several NaNs the operator chooses the last
+        image = _pad(_channels_first(X, data_format), padding, -torch.inf)
+        columns = _fold(image, 3, pool_size[1], stride[1], dilation[1], _first_maximum)
+        return _as_given(_fold(columns, 2, pool_size[0], stride[0], dilation[0], _first_maximum), data_format)
 
     return _gradients(compute, (X,), grad_output)[0]
 

@@ -117,6 +117,8 @@ def _scaled(magnitude: Array, roundings: int, products: int, dtype: str) -> Arra
     other half pays for the roundings that act on these errors in turn, of
     which ``gamma <= 1`` at most doubles them.
     """
+    if roundings == products == 0:
+        return np.zeros(magnitude.shape)
     nothing = magnitude == 0
     with np.errstate(invalid="ignore", over="ignore"):
         bound = magnitude * np.longdouble(gamma(roundings, dtype)) + products * np.longdouble(

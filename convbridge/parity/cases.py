@@ -130,8 +130,9 @@ class Case(NamedTuple):
         str or None
             The reason why the backend must refuse the case.
         """
-        wanted = [self.operation, f"{self.operation}[{self.dtype}]"]
-        wanted += [f"asarray[{operand.dtype}]" for operand in self.operands.values() if operand.native]
+        # in the order in which a call meets them: tensors are made first
+        wanted = [f"asarray[{operand.dtype}]" for operand in self.operands.values() if operand.native]
+        wanted += [self.operation, f"{self.operation}[{self.dtype}]"]
         return next((unsupported[key] for key in wanted if key in unsupported), None)
 
     def arguments(self, backend: str) -> dict[str, Any]:
