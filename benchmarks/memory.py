@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--backends", default=",".join(BACKENDS), help="comma-separated names (default: all four)")
     options = parser.parse_args()
     print(
-        "resident memory in MB: when the framework is loaded, after each quarter of the work; growth in the last quarter"
+        "resident memory in MB: with the framework loaded, after each quarter of the work; growth in the last quarter"
     )
     print(f"{'backend':12}{'work':16}{'start':>8}{'1/4':>8}{'1/2':>8}{'3/4':>8}{'end':>8}{'growth':>9}{'each':>12}")
     for backend in options.backends.split(","):
