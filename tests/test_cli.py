@@ -270,7 +270,8 @@ def test_compare_all_backends():
         assert f"─ {name} " in done.stdout
     assert done.stdout.count("def corr2d(") == len(names)
     assert "[[19. 25.]" in done.stdout
-    assert f"3 examples on {len(names)} backends ({', '.join(names)}): no real difference" in done.stdout
+    noun = "backend" if len(names) == 1 else "backends"
+    assert f"3 examples on {len(names)} {noun} ({', '.join(names)}): no real difference" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
 
