@@ -7,7 +7,7 @@ runs.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from convbridge.errors import (
     ArgumentError,
@@ -33,11 +33,13 @@ from convbridge.functional import (
     to_numpy,
 )
 from convbridge.geometry import ReceptiveField, output_shape, receptive_field, same_padding
-from convbridge.gradients import conv2d_vjp, pool2d_vjp
 from convbridge.layers import AvgPool2D, Conv2D, MaxPool2D, comp_conv2d
-from convbridge.learning import LearnedKernel, learn_kernel
 from convbridge.registry import available_backends, import_framework
 from convbridge.selection import get_backend, set_backend, use_backend, use_precision
+
+if TYPE_CHECKING:
+    from convbridge.gradients import conv2d_vjp, pool2d_vjp
+    from convbridge.learning import LearnedKernel, learn_kernel
 
 __version__ = "0.1.0"
 
@@ -86,13 +88,24 @@ __all__ = [
     "use_precision",
 ]
 
-_LAZY = ("chapter", "kernels", "parity", "registry")
+#: What is imported when it is first named: submodules, and names that not every program needs.
+_LAZY = {
+    "chapter": "chapter",
+    "kernels": "kernels",
+    "parity": "parity",
+    "registry": "registry",
+    "conv2d_vjp": "gradients",
+    "pool2d_vjp": "gradients",
+    "LearnedKernel": "learning",
+    "learn_kernel": "learning",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a submodule when it is first named."""
-    if name in _LAZY:
-        import importlib
+    """Import what is in ``_LAZY``."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'convbridge' has no attribute {name!r}")
+    import importlib
 
-        return importlib.import_module(f"convbridge.{name}")
-    raise AttributeError(f"module 'convbridge' has no attribute {name!r}")
+    module = importlib.import_module(f"convbridge.{_LAZY[name]}")
+    return module if name == _LAZY[name] else getattr(module, name)
