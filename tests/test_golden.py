@@ -212,6 +212,53 @@ def test_11_layers_follow_the_selection(backend, environment, agree):
     agree(convbridge.comp_conv2d(convbridge.Conv2D(2), X44 * 0), np.zeros((3, 3)), backend)
 
 
+#: What the chapters leave to the operators and layers: name to function, arrays, keywords, numbers.
+OPERATORS = {
+    "1 true convolution": ("convolve2d", (X33, K22), {}, [[5, 11], [23, 29]]),
+    "2 padding": (
+        "conv2d",
+        (as_batch(X33), as_batch(K22)),
+        {"padding": 1},
+        [[[[0, 3, 8, 4], [9, 19, 25, 10], [21, 37, 43, 16], [6, 7, 8, 0]]]],
+    ),
+    "3 stride": ("conv2d", (as_batch(X33), as_batch(K22)), {"padding": 1, "stride": (3, 2)}, [[[[0, 8], [6, 8]]]]),
+    **{
+        f"11 {kind} {arguments}": (
+            "pool2d",
+            (X,),
+            {"mode": kind[:3].lower(), "stride": None, **arguments},
+            wanted,
+        )
+        for kind, X, arguments, wanted in POOLING_LAYERS
+    },
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("example", OPERATORS)
+def test_operators_in_six_ways(example, way, backend, environment, agree):
+    function, arrays, others, numbers = OPERATORS[example]
+    if way == "environment":
+        environment(backend)
+    owner = "numpy" if way == "default" else backend
+    arrays = tuple(np.asarray(array, np.float32) for array in arrays)
+    agree(WAYS[way](backend, getattr(convbridge, function), arrays, others), numbers, owner)
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "tensor"])
+@pytest.mark.parametrize(("arguments", "shape"), COMP_CONV2D, ids=str)
+@pytest.mark.parametrize("module", [convbridge, chapter], ids=["native", "chapter"])
+def test_9_layers_in_every_way_a_layer_can_be_chosen(module, arguments, shape, way, backend, environment):
+    """A tensor chooses nothing here: the layer is there before it."""
+    if way == "environment":
+        environment(backend)
+    layer = WAYS[way](backend, convbridge.Conv2D, (), {**arguments, "seed": 0})
+    result = module.comp_conv2d(layer, np.ones((8, 8), np.float32))
+    assert convbridge.to_numpy(result).shape == shape
+    owner = "numpy" if way == "default" else backend
+    assert (convbridge.selection.framework_of(result) or "numpy") == owner
+
+
 def test_12_output_sizes():
     for n in range(1, 12):
         for k in range(1, 5):
