@@ -91,13 +91,15 @@ class Case(NamedTuple):
     seed, number : int
         From which :func:`random_case`, or the draw of a gradient, draws it again.
     function : str
-        Its name in :mod:`convbridge`.
+        Its name in :mod:`convbridge`; "chapter.corr2d" is the chapter's.
     operands : mapping
         Argument name to :class:`Operand`, in the order of the signature.
     keywords : mapping
         The other arguments, as a caller would write them.
     dtype : str
         Of the computation and of the result.
+    label : str
+        The name of a case that was not drawn.
     """
 
     seed: int
@@ -106,11 +108,32 @@ class Case(NamedTuple):
     operands: Mapping[str, Operand]
     keywords: Mapping[str, Any]
     dtype: str
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells the case from all others, and finds it again."""
+        return self.label or f"{'gradient' if self.kind == 'gradient' else 'random'}:{self.seed}:{self.number}"
+
+    @property
+    def kind(self) -> str:
+        """Whether it asks for a "value" or for a "gradient"."""
+        return "gradient" if self.function.endswith("_vjp") else "value"
+
+    @property
+    def implementation(self) -> str:
+        """Who is called: the "chapter" or the "native" operator."""
+        return "chapter" if self.function.startswith("chapter.") else "native"
+
+    @property
+    def base_function(self) -> str:
+        """The function's name without the chapter in front and the gradient behind."""
+        return self.function.removeprefix("chapter.").removesuffix("_vjp")
 
     @property
     def operation(self) -> str:
         """The backend's operator behind the function, as its table of gaps names it."""
-        return f"{self.keywords['mode']}_pool2d" if self.function.startswith("pool2d") else "conv2d"
+        return f"{self.keywords['mode']}_pool2d" if self.base_function == "pool2d" else "conv2d"
 
     @property
     def results(self) -> tuple[str, ...]:

@@ -1,0 +1,83 @@
+"""Memory does not grow with the number of calls, nor with the number of shapes.
+
+Measured by ``benchmarks/memory.py``, which prints the long runs, each in a
+process of its own. For the shapes the frameworks' caches of compiled kernels are
+made small here, so that they are full after the first quarter of the work;
+whatever grows later is no cache. Between the medians of the second and of the
+last quarter lies half of the work: 1,000 calls, or 160 shapes.
+
+On an idle machine the readings of the calls differ by 10 kB from each other and
+those of the shapes by some 100 kB. So the thresholds stand far above the
+noise, 1 MB and 640 kB, and a leak of one small array a call (1 kB) or of one
+compiled kernel a shape (4 kB at least) is above them. Tests at the end plant
+such leaks.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import convbridge
+
+BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "memory.py"
+
+pytestmark = [
+    pytest.mark.skipif(not BENCHMARK.exists(), reason="the benchmarks are not beside the tests"),
+    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc, to read what a process holds"),
+]
+
+CALLS, SHAPES = 2000, 320
+KILOBYTE = 1024
+A_CALL, A_SHAPE = 1 * KILOBYTE, 4 * KILOBYTE
+
+#: oneDNN in PyTorch, oneDNN in MXNet, PyTorch's own, and TensorFlow's, which can only be switched off.
+SMALL_CACHES = {
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
+    "DNNL_PRIMITIVE_CACHE_CAPACITY": "16",
+    "LRU_CACHE_CAPACITY": "16",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+}
+
+
+@pytest.fixture(scope="module")
+def memory():
+    """Import the benchmark, which is in no package."""
+    spec = importlib.util.spec_from_file_location("memory_benchmark", BENCHMARK)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def grown(memory, backend, kind, count, **keywords):
+    found = memory.measure(backend, kind, count, **keywords)
+    return memory.growth(found, since=2) / (count / 2)
+
+
+def test_memory_does_not_grow_with_calls(memory, backend):
+    assert grown(memory, backend, "calls", CALLS) < A_CALL
+
+
+def test_memory_does_not_grow_with_shapes(memory, backend):
+    assert grown(memory, backend, "shapes", SHAPES, environment=SMALL_CACHES) < A_SHAPE
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "size"), [("calls", CALLS, 2 * A_CALL), ("shapes", SHAPES, 2 * A_SHAPE)], ids=["calls", "shapes"]
+)
+def test_a_planted_leak_is_seen(memory, kind, count, size):
+    line = "    run(*shape)\n"
+    assert line in memory.PROGRAM
+    program = memory.PROGRAM.replace(line, line + f"    found_no_more.append(bytearray({size}))\n")
+    program = program.replace("found = [held()]", "found, found_no_more = [held()], []")
+    limit = A_CALL if kind == "calls" else A_SHAPE
+    assert grown(memory, "numpy", kind, count, program=program) > limit
+
+
+@pytest.mark.skipif("mxnet" not in convbridge.available_backends(), reason="MXNet is not installed")
+def test_without_its_bound_mxnet_would_grow(memory):
+    """The variable that the backend sets before it imports MXNet is what keeps the cache small."""
+    unbounded = {**SMALL_CACHES, "MXNET_MKLDNN_CACHE_NUM": "-1"}
+    assert grown(memory, "mxnet", "shapes", 120, environment=unbounded) > 10 * A_SHAPE
