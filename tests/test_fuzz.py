@@ -157,7 +157,7 @@ WRONG = {
     """,
     ),
     "returns its input": (
-        "returned memory that it shares with an input",
+        "shares memory with an input",
         """
         _max_pool2d = max_pool2d
         def max_pool2d(X, pool_size, **keywords):

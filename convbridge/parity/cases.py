@@ -36,8 +36,8 @@ Generator = np.random.Generator
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int64", "int32", "uint8", "bool", "int8", "int16", "uint16", "uint32")
 FUNCTIONS = ("corr2d", "convolve2d", "corr2d_multi_in", "corr2d_multi_in_out", "corr2d_multi_in_out_1x1")
-#: What a function returns, where that is not one result that needs no name.
-RESULTS = {"conv2d_vjp": ("dX", "dW", "db"), "pool2d_vjp": ("dX",)}
+#: What a function returns, where that is not one result, Y.
+RESULTS = {"conv2d_vjp": ("dX", "dW", "db"), "pool2d_vjp": ("dX",), "chapter.corr2d_vjp": ("dX", "dW")}
 
 
 class Operand(NamedTuple):
@@ -137,8 +137,8 @@ class Case(NamedTuple):
 
     @property
     def results(self) -> tuple[str, ...]:
-        """The names of what the function returns; "" for the one result of a forward function."""
-        return RESULTS.get(self.function, ("",))
+        """The names of what the function returns."""
+        return RESULTS.get(self.function, ("Y",))
 
     def gap(self, unsupported: Mapping[str, str]) -> str | None:
         """Look the case up in a backend's table of known gaps.
@@ -189,9 +189,12 @@ class Case(NamedTuple):
         """
         import convbridge
 
+        if self.function == "chapter.corr2d_vjp":
+            return _differentiated_loop(backend, arguments)
         if self.function == "conv2d_vjp":
             arguments = {"bias": None, **arguments}
-        function: Callable[..., Any] = getattr(convbridge, self.function)
+        module: Any = convbridge.chapter if self.implementation == "chapter" else convbridge
+        function: Callable[..., Any] = getattr(module, self.function.removeprefix("chapter."))
         returned = function(**arguments, **self.keywords, backend=backend)
         return returned if isinstance(returned, tuple) else (returned,)
 
@@ -212,6 +215,20 @@ class Case(NamedTuple):
         )
         keywords = (f"{name}={value!r}" for name, value in self.keywords.items())
         return f"{self.function}({', '.join((*operands, *keywords))}) in {self.dtype}"
+
+
+def _differentiated_loop(backend: str, arguments: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Differentiate the sum of the chapter's cross-correlation by the framework's own autograd."""
+    from convbridge import chapter, registry
+    from convbridge.errors import UnsupportedOperationError, received
+
+    listing = registry.load(backend).listing
+    if listing is None:
+        raise UnsupportedOperationError(
+            f"The backend says nothing about autograd: it has no listing.py. {received(backend=backend)}"
+        )
+    X, K = (np.asarray(arguments[name]) for name in ("X", "K"))
+    return tuple(listing.differentiate(lambda x, k: chapter.corr2d(x, k, backend=backend), X, K))
 
 
 # --------------------------------------------------------------------------- memory layouts

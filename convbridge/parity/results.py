@@ -38,6 +38,7 @@ __all__ = [
     "Participant",
     "Row",
     "row_of",
+    "severity",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -195,11 +196,27 @@ class Cell:
         self.exact += comparison.exact
         if comparison.reason:
             self.reasons[comparison.reason] += 1
-        if self.worst is None or _severity(comparison) > _severity(self.worst):
+        if self.worst is None or severity(comparison) > severity(self.worst):
             self.worst = comparison
 
 
-def _severity(comparison: Comparison) -> tuple[int, float]:
+def severity(comparison: Comparison) -> tuple[int, float]:
+    """Order comparisons: the worst verdict last, among equal ones the larger fraction of the bound.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    (int, float)
+
+    Examples
+    --------
+    >>> fine = Comparison("case", "Y", "torch", ORACLE, ROUNDING, fraction=0.5)
+    >>> severity(fine) < severity(fine._replace(verdict=REAL_DIFFERENCE))
+    True
+    """
     # what was not computed says less than what was
     rank = -1 if comparison.verdict == UNSUPPORTED else VERDICTS.index(comparison.verdict)
     return rank, comparison.fraction
