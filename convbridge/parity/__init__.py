@@ -13,19 +13,43 @@ tolerance (:mod:`convbridge.parity.bounds`). So there are three verdicts:
 "REAL DIFFERENCE"
     Anything else: one of the two is wrong.
 
+What is exact, and what rounding may do:
+
 ``bounds``
     The bounds, and :func:`judge`.
-``oracle``
-    The definition of every operation, written out; shares no code with a backend.
-``oracle_gradients``
-    The same for their gradients.
+``oracle``, ``oracle_gradients``
+    The definition of every operation, written out; they share no code with a backend.
+``second_oracle``, ``agreement``
+    The same by other means, and the insistence that both agree.
+``expected``
+    What the oracle says about a case: values, bounds, what must be exact.
+``laws``
+    What holds between results, without any oracle.
+
+Cases:
+
 ``cases``, ``gradient_cases``
     Random calls: geometry, dtypes, memory layouts, special values.
+``lattice``, ``choose``
+    The fixed cases, and choosing some of them by words.
+
+Runs:
+
+``observe``
+    One case on one backend, and what is said about its results.
+``matrix``, ``worker``, ``serial``
+    All cases on all backends, each in a process of its own; what they say to each other.
+``results``, ``reports``
+    What a run found, as data; as text, page, JSON and JUnit XML.
+``recorded``
+    Answers in a file, compared where a framework cannot be installed.
 ``fuzz``
-    Runs the cases on backends and judges every result by the oracle.
+    Many random cases in this process.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from convbridge.parity.bounds import (
     Verdict,
@@ -46,5 +70,15 @@ __all__ = [
     "judge",
     "pool2d_bound",
     "pool2d_vjp_bound",
+    "run_matrix",
     "unit_roundoff",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # who asks for a bound needs neither backends nor processes
+    if name == "run_matrix":
+        from convbridge.parity.matrix import run_matrix
+
+        return run_matrix
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -113,7 +113,8 @@ def observe(case: Case, backend: str) -> Outcome:
         except UnsupportedOperationError as error:
             # A framework that cannot differentiate a loop says so; of operators the table must have told.
             loop = case.implementation == "chapter" and case.kind == "gradient"
-            return Outcome(UNSUPPORTED, reason=str(error)) if loop else Outcome(CRASHED, reason=_said(error))
+            reason = str(error).partition(" Received: ")[0]
+            return Outcome(UNSUPPORTED, reason=reason) if loop else Outcome(CRASHED, reason=_said(error))
         except Exception as error:  # whatever a backend raises is what a report shows
             return Outcome(CRASHED, reason=_said(error))
     if warned:
