@@ -232,7 +232,8 @@ def _first_of_the_largest(seen: Array) -> Array:
 def _divisors(rows: Axis, columns: Axis, count_include_pad: bool) -> Array:
     """Count what an average divides by; (i, j)."""
     along = [axis.counted if count_include_pad else axis.pixels < axis.size for axis in (rows, columns)]
-    return np.multiply.outer(*(table.sum(axis=1) for table in along)).astype(np.longdouble)
+    heights, widths = (table.sum(axis=1) for table in along)
+    return np.asarray(heights[:, None] * widths, np.longdouble)
 
 
 def pool2d(
