@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convbridge.commands.console import BAD_USAGE, DIFFERENCE, CommandError, output, print_json
+from convbridge.commands.console import BAD_USAGE, DIFFERENCE, CommandError, output
 
 if TYPE_CHECKING:
     from convbridge.parity.cases import Case
@@ -91,6 +91,8 @@ def parity(
             progress=advance,
         )
     matrix.facts["selection"] = _selection(select, only or [], cases, against)
+    if against is not None:
+        matrix.facts["against"] = str(against)
     if cases:
         matrix.facts["seed"] = str(seed)
     if recorder is not None and record is not None:
@@ -155,7 +157,7 @@ def _report(matrix: Matrix, html: Path | None, junit: Path | None, as_json: bool
     if as_json:
         from convbridge.parity.reports import json
 
-        print_json(json.dump(matrix))
+        print(json.render(matrix), end="")
     else:
         from convbridge.parity.reports import terminal
 

@@ -274,7 +274,7 @@ class _Judge:
                 if outcome.status == "answered" and array is not None:
                     values[name] = array
             bound = np.zeros(wanted.value.shape) if wanted.exact else wanted.bound
-            detail = Detail(case.exact_operands(), wanted.value, bound, values)
+            detail = Detail(case.exact_operands(), wanted.rounded if wanted.exact else wanted.value, bound, values)
             for name, judgements in judged.items():
                 self._note(case, result, name, ORACLE, judgements[result], detail)
             for left, right in itertools.combinations(values, 2):

@@ -270,7 +270,7 @@ def _difference(a: Array, b: Array, verdict: bounds.Verdict, exact: bool, bound:
     wrong = ~((wide == target) | (np.isnan(wide) & np.isnan(target)))
     if bound is not None:
         with np.errstate(invalid="ignore"):
-            wrong &= ~(np.abs(wide - target) <= bound)
+            wrong &= ~(np.isfinite(wide) & np.isfinite(target) & (np.abs(wide - target) <= bound))
     place = tuple(int(n) for n in np.argwhere(wrong)[0])
     what = "must be equal" if exact else f"{verdict.fraction:.3g} times the rounding bound"
     return (

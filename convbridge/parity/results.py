@@ -153,8 +153,9 @@ class Detail(NamedTuple):
     ----------
     inputs : mapping
         Argument name to array, as the dtype of the computation holds it.
-    value : numpy.ndarray of longdouble
-        The exact result.
+    value : numpy.ndarray
+        The exact result, in longdouble; where it had to be exact, rounded once
+        to the result's dtype.
     bound : numpy.ndarray of float64
         How far one participant may be from it; zeros if it had to be exact.
     outputs : mapping

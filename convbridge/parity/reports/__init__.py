@@ -12,6 +12,9 @@ and computes nothing that the run did not:
 ``junit``
     One test a cell, for a continuous integration server.
 
+``judgements``
+    What the tests of a user's code compared, as a page of its own.
+
 ``words`` and ``data`` hold what they share: symbols, sentences and commands;
 a matrix as dictionaries and lists.
 """

@@ -120,9 +120,7 @@ def failing_cells(matrix: Matrix) -> tuple[dict[Place, list[Comparison]], list[P
     failing = {place: failures for place, failures in failing.items() if failures}
     wrong = {(row, left) for row, left, right in failing if right == ORACLE}
     new = [
-        (row, left, right)
-        for row, left, right in failing
-        if right == ORACLE or not {(row, left), (row, right)} & wrong
+        (row, left, right) for row, left, right in failing if right == ORACLE or not {(row, left), (row, right)} & wrong
     ]
     return failing, new
 

@@ -20,7 +20,6 @@ from typing import Any
 
 from convbridge.parity.reports.data import by_cell, cells_in_order, detail_data, failing_cells, plain
 from convbridge.parity.reports.words import (
-    LEGEND,
     SYMBOLS,
     against,
     backend_options,
@@ -228,7 +227,7 @@ def _table(matrix: Matrix, cells: dict[Row, dict[tuple[str, str], Cell]]) -> str
     return "\n".join(
         [
             '<section aria-labelledby="matrix-title"><h2 id="matrix-title">The matrix</h2>',
-            '<p>A cell sums up all cases of its row between two. Open one to see them: click it, or go there with '
+            "<p>A cell sums up all cases of its row between two. Open one to see them: click it, or go there with "
             "the arrow keys and press Enter.</p>",
             _filters(counts),
             '<div class="matrix-box"><table class="matrix" role="grid" aria-labelledby="matrix-title">',
@@ -244,7 +243,9 @@ def _first(place: int, alone: int) -> str:
     return ' class="first"' if place in (0, alone) else ""
 
 
-def _row(index: int, row: Row, cells: Mapping[tuple[str, str], Cell], columns: list[tuple[str, str]], alone: int) -> str:
+def _row(
+    index: int, row: Row, cells: Mapping[tuple[str, str], Cell], columns: list[tuple[str, str]], alone: int
+) -> str:
     fields = []
     for place, (left, right) in enumerate(columns):
         cell = cells.get((left, right))
@@ -259,13 +260,14 @@ def _row(index: int, row: Row, cells: Mapping[tuple[str, str], Cell], columns: l
                 f'aria-label="{escape(label)}"{used}>{cell_text(cell)}</button>'
             )
         fields.append(f"<td{_first(place, alone)}>{content}</td>")
-    return f'<tr data-row="{index}" data-kind="{row.kind}"><th scope="row">{row.kind} {escape(row.dtype)}</th>{"".join(fields)}</tr>'
+    head = f'<th scope="row">{escape(f"{row.kind} {row.dtype}")}</th>'
+    return f'<tr data-row="{index}" data-kind="{row.kind}">{head}{"".join(fields)}</tr>'
 
 
 def _filters(counts: Counter[str]) -> str:
     """Legend and filter in one: a box for each verdict, with what its symbol means."""
     boxes = "".join(
-        f'<label title="{escape(LEGEND[verdict])}"><input type="checkbox" name="verdict" value="{_slug(verdict)}" '
+        f'<label><input type="checkbox" name="verdict" value="{_slug(verdict)}" '
         f'checked> {_swatch(verdict)} {escape(verdict)} <span class="muted">{number(counts[verdict])}</span></label>'
         for verdict in VERDICTS
         if counts[verdict]
@@ -303,19 +305,23 @@ def _reasons(matrix: Matrix) -> str:
     )
 
 
-_EXPLANATION = """
+_EXPLANATION = f"""
 <section aria-labelledby="how"><h2 id="how">How to read it</h2>
 <p>Two computations of one convolution add the same products in another order, so they need not return the same
 bits. How far rounding can carry a result is a theorem, not a tolerance: for a sum of <var>n</var> products in a
 precision with the unit roundoff <var>u</var> it is <code>n u / (1 - n u)</code> times the sum of the products'
 absolute values (N. Higham, <cite>Accuracy and Stability of Numerical Algorithms</cite>, chapter 3), whatever the
 order.</p>
-<ul>
-<li><strong>equal</strong>: the same numbers. Against the exact result it means: the exact result, rounded once.
-What can be computed without rounding has to be equal.</li>
-<li><strong>rounding</strong>: different numbers, and rounding explains it. The fraction says how much of the bound
-was used; two results may differ by the sum of their bounds.</li>
-<li><strong>REAL DIFFERENCE</strong>: more than rounding can explain. One of the two is wrong.</li>
+<ul class="legend">
+<li>{_swatch(EQUAL)} <span><strong>equal</strong>: the same numbers. Against the exact result it means: the exact
+result, rounded once. What can be computed without rounding has to be equal.</span></li>
+<li>{_swatch(ROUNDING)} <span><strong>rounding</strong>: different numbers, and rounding explains it. The number is
+the largest fraction of the bound that was used; two results may differ by the sum of their bounds.</span></li>
+<li>{_swatch(REAL_DIFFERENCE)} <span><strong>REAL DIFFERENCE</strong>: more than rounding can explain, in so many
+results. One of the two is wrong.</span></li>
+<li>{_swatch(CRASHED)} <span><strong>crashed</strong>: so many calls raised, or ended their process.</span></li>
+<li>{_swatch(UNSUPPORTED)} <span><strong>unsupported</strong>: the backend refuses it, and says why.</span></li>
+<li>{_swatch(MISSING)} <span><strong>missing</strong>: asked for, and not there.</span></li>
 </ul></section>"""
 
 _PANEL = """

@@ -20,31 +20,52 @@ __all__ = ["render"]
 #: The classes of convbridge/web/style.css.
 _BADGES = {EQUAL: "ok", ROUNDING: "rounding", REAL_DIFFERENCE: "bad", CRASHED: "bad"}
 
+_HEADS = ("verdict", "what was compared", "of whom", "of the bound", "largest difference", "why")
+
+# On a narrow screen a row becomes a block, and each cell says what it is.
 _STYLE = """
 .judgements { width: 100%; }
-.judgements thead th { position: sticky; top: 0; background: var(--surface); }
-.judgements td { min-width: 6rem; overflow-wrap: anywhere; }
-.judgements td.why { min-width: 16rem; }
+.judgements td { overflow-wrap: anywhere; }
 .judgements td.number { text-align: end; white-space: nowrap; }
-.judgements tr.bad { background: var(--bad-surface); }
-.judgements .test { font-family: var(--mono); font-size: 0.8125rem; min-width: 12rem; }
+.judgements td.why { width: 30%; }
+.judgements tr.failed { background: var(--bad-surface); }
+.judgements th.test { padding-top: 1.2rem; font: 600 0.875rem/1.4 var(--mono); overflow-wrap: anywhere; }
+.facts { padding: 0; list-style: none; }
 .toolbar label { display: inline-flex; align-items: center; gap: 0.4rem; min-height: 2.5rem; }
 .toolbar [type="checkbox"] { width: 1.2rem; height: 1.2rem; }
+@media screen and (max-width: 52rem) {
+  .judgements :is(tbody, tr, td, th) { display: block; width: auto; border: 0; }
+  .judgements thead { display: none; }
+  .judgements tr { padding-block: 0.5rem; border-bottom: 1px solid var(--line); }
+  .judgements td { padding-block: 0.1rem; }
+  .judgements td:empty { display: none; }
+  .judgements td.number { text-align: start; }
+  .judgements td[data-head]::before { content: attr(data-head) ": "; color: var(--muted); font-size: 0.875rem; }
+  .judgements td.why { width: auto; }
+}
 """
 
 _SCRIPT = """
-const rows = [...document.querySelectorAll("tbody tr")];
+const groups = [...document.querySelectorAll(".judgements tbody")];
 const words = document.getElementById("words"), failed = document.getElementById("failed");
 const shown = document.getElementById("shown");
 const filter = () => {
   const wanted = words.value.toLowerCase().split(/\\s+/).filter(Boolean);
-  let count = 0;
-  for (const row of rows) {
-    const text = row.textContent.toLowerCase();
-    row.hidden = (failed.checked && !row.classList.contains("bad")) || !wanted.every((word) => text.includes(word));
-    count += !row.hidden;
+  let count = 0, all = 0;
+  for (const group of groups) {
+    const [head, ...rows] = group.rows;
+    let here = 0;
+    for (const row of rows) {
+      const text = `${head.textContent} ${row.textContent}`.toLowerCase();
+      const kept = !failed.checked || row.classList.contains("failed");
+      row.hidden = !kept || !wanted.every((word) => text.includes(word));
+      here += !row.hidden;
+    }
+    group.hidden = !here;
+    count += here;
+    all += rows.length;
   }
-  shown.textContent = `${count} of ${rows.length} lines`;
+  shown.textContent = `${count} of ${all} lines`;
 };
 words.addEventListener("input", filter);
 failed.addEventListener("change", filter);
@@ -69,7 +90,7 @@ def render(entries: Sequence[Entry], facts: Sequence[str] = ()) -> str:
     Examples
     --------
     >>> page = render([Entry("output", "torch", "numpy", "REAL DIFFERENCE", 321.0, cause="SAME_LOWER padding")])
-    >>> "1 of 1 judgement is bad" in page, "SAME_LOWER padding" in page
+    >>> "1 of 1 judgement failed" in page, "SAME_LOWER padding" in page
     (True, True)
     """
     bad = sum(entry.verdict in FAILURES for entry in entries)
@@ -77,13 +98,13 @@ def render(entries: Sequence[Entry], facts: Sequence[str] = ()) -> str:
     if not entries:
         title = "Nothing was judged"
     elif bad:
-        title = f"{number(bad)} of {total} {'is' if bad == 1 else 'are'} bad"
+        title = f"{number(bad)} of {total} failed"
     else:
-        title = f"All of {total} agree" if len(entries) > 1 else "The one judgement agrees"
+        title = f"All {total} agree" if len(entries) > 1 else "The one judgement agrees"
     body = [
         f'<main id="main" class="page"><h1>{escape(title)}</h1>',
         f"<p>{escape(_counts(entries))}</p>" if entries else "<p>No test compared anything by convbridge.</p>",
-        f'<ul class="muted small">{"".join(f"<li>{escape(fact)}</li>" for fact in facts)}</ul>' if facts else "",
+        f'<ul class="facts muted small">{"".join(f"<li>{escape(fact)}</li>" for fact in facts)}</ul>' if facts else "",
         *(_table(entries) if entries else ()),
         "</main>",
     ]
@@ -98,28 +119,44 @@ def _counts(entries: Sequence[Entry]) -> str:
 
 
 def _table(entries: Sequence[Entry]) -> list[str]:
-    heads = ("test", "what was compared", "of whom", "verdict", "of the bound", "largest difference", "why")
+    tests: dict[str, list[Entry]] = {}
+    for entry in entries:
+        tests.setdefault(entry.test, []).append(entry)
     return [
         '<div class="toolbar"><label>Words <input id="words" type="search" autocomplete="off"></label>',
-        '<label><input id="failed" type="checkbox"> only what is bad</label>',
+        '<label><input id="failed" type="checkbox"> only what failed</label>',
         '<span id="shown" class="muted" role="status"></span></div>',
-        '<div class="scroll" tabindex="0" role="region" aria-label="Judgements"><table class="judgements">',
-        f"<thead><tr>{''.join(f'<th scope=col>{head}</th>' for head in heads)}</tr></thead><tbody>",
-        *(_row(entry) for entry in entries),
-        "</tbody></table></div>",
+        '<div class="scroll"><table class="judgements">',
+        f"<thead><tr>{''.join(f'<th scope=col>{head}</th>' for head in _HEADS)}</tr></thead>",
+        *(_group(test, mine) for test, mine in tests.items()),
+        "</table></div>",
     ]
+
+
+def _group(test: str, entries: Sequence[Entry]) -> str:
+    name = escape(test or "outside of a test")
+    head = f'<tr><th class="test" colspan="{len(_HEADS)}" scope="rowgroup">{name}</th></tr>'
+    return f"<tbody>{head}{''.join(map(_row, entries))}</tbody>"
 
 
 def _row(entry: Entry) -> str:
-    what = entry.what if entry.comparisons == 1 else f"{entry.what} ({number(entry.comparisons)} comparisons)"
-    # what was not computed has no numbers
-    numbers = (share(entry.fraction), f"{entry.difference:.3g}") if entry.basis else ("", "")
-    why = [entry.basis, f"explained by: {entry.cause}" if entry.cause else "", entry.reason]
-    badge = f'<span class="badge {_BADGES.get(entry.verdict, "missing")}">{escape(entry.verdict)}</span>'
-    cells = [
-        f'<td class="test">{escape(entry.test)}</td>',
-        f"<td>{escape(what)}</td><td>{escape(entry.left)} and {escape(against(entry.right))}</td><td>{badge}</td>",
-        *(f'<td class="number">{text}</td>' for text in numbers),
-        f'<td class="why">{escape("; ".join(part for part in why if part))}</td>',
+    reason, _, rest = entry.reason.partition("\n")
+    why = [entry.basis, entry.cause and f"likely cause: {entry.cause}", reason]
+    texts = [
+        "",
+        entry.what if entry.comparisons == 1 else f"{entry.what} ({number(entry.comparisons)} comparisons)",
+        f"{entry.left} and {against(entry.right)}",
+        share(entry.fraction) if entry.basis else "",  # what was not computed has no numbers
+        f"{entry.difference:.3g}" if entry.basis else "",
+        "; ".join(part for part in why if part),
     ]
-    return f"<tr{' class=bad' if entry.verdict in FAILURES else ''}>{''.join(cells)}</tr>"
+    kinds = ("", "", "", "number", "number", "why")
+    badge = f'<td><span class="badge {_BADGES.get(entry.verdict, "missing")}">{escape(entry.verdict)}</span></td>'
+    cells = [
+        f'<td class="{kind}" data-head="{head}">{escape(text)}</td>'
+        for kind, head, text in list(zip(kinds, _HEADS, texts))[1:]
+    ]
+    if rest:
+        details = f"<details><summary>the whole message</summary><pre>{escape(entry.reason)}</pre></details></td>"
+        cells[-1] = cells[-1].removesuffix("</td>") + details
+    return f"<tr{' class=failed' if entry.verdict in FAILURES else ''}>{badge}{''.join(cells)}</tr>"

@@ -6,7 +6,7 @@ imports rich only when it renders: the command line brings it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from convbridge.parity.reports.data import Place, cells_in_order, failing_cells
 from convbridge.parity.reports.words import (
@@ -174,7 +174,9 @@ def _matrix(matrix: Matrix, heads: list[str]) -> Table:
         if len(names) > 1:
             pairs = [cell for (_, right), cell in cells.items() if right != ORACLE]
             shown.append(max(pairs, key=_badness, default=None))
-        texts = (_text("" if cell is None else cell_text(cell), _STYLES[cell.verdict] if cell else "") for cell in shown)
+        texts = (
+            _text("" if cell is None else cell_text(cell), _STYLES[cell.verdict] if cell else "") for cell in shown
+        )
         table.add_row(_text(f"  {row.kind} {row.dtype}"), *texts)
     return table
 

@@ -24,7 +24,6 @@ from convbridge.parity.results import (
 )
 
 __all__ = [
-    "LEGEND",
     "SYMBOLS",
     "against",
     "backend_options",
@@ -43,16 +42,6 @@ __all__ = [
 
 #: What stands in a cell; told apart without colour.
 SYMBOLS = {EQUAL: "=", ROUNDING: "~", UNSUPPORTED: "-", MISSING: "?", REAL_DIFFERENCE: "!", CRASHED: "x"}
-
-#: What the symbols mean, in the order of the verdicts.
-LEGEND = {
-    EQUAL: "the same numbers",
-    ROUNDING: "within the rounding bound: the largest fraction of it that was used",
-    UNSUPPORTED: "unsupported, with the reason",
-    MISSING: "asked for and not there",
-    REAL_DIFFERENCE: "more than rounding can explain: how many results",
-    CRASHED: "raised, or the process ended: how many results",
-}
 
 
 def visible(text: str) -> str:
@@ -231,7 +220,8 @@ def summary(matrix: Matrix) -> str:
     used = max((c.fraction for c in matrix.comparisons if c.verdict == ROUNDING), default=None)
     parts = [
         f"{number(counts[EQUAL])} equal" + (f" ({number(exact)} of them had to be)" if exact else ""),
-        f"{number(counts[ROUNDING])} within rounding" + ("" if used is None else f" (at most {share(used)} of the bound)"),
+        f"{number(counts[ROUNDING])} within rounding"
+        + ("" if used is None else f" (at most {share(used)} of the bound)"),
         f"{number(counts[UNSUPPORTED])} unsupported",
         *([f"{number(counts[MISSING])} missing"] if counts[MISSING] else []),
         f"{number(counts[REAL_DIFFERENCE])} {REAL_DIFFERENCE}",
@@ -331,8 +321,8 @@ def call(case: Case) -> str:
     Examples
     --------
     >>> from convbridge.parity.cases import random_case
-    >>> call(random_case(0, 11))  # doctest: +ELLIPSIS
-    'convbridge....backend=BACKEND)'
+    >>> print(call(random_case(0, 11)))  # doctest: +ELLIPSIS
+    convbridge.pool2d(X, pool_size=np.array([3, 1]), mode='max', ..., backend=BACKEND)
     """
     gradient = case.kind == "gradient"
     if gradient and case.implementation == "chapter":
