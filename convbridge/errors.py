@@ -21,6 +21,7 @@ __all__ = [
     "ShapeError",
     "UnknownBackendError",
     "UnsupportedOperationError",
+    "received",
 ]
 
 

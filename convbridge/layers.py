@@ -34,7 +34,15 @@ from convbridge.operands import FLOAT_DTYPES, Operands, host_array
 from convbridge.protocol import Array, Conv2DConfig, Pool2DConfig
 from convbridge.selection import framework_of, framework_of_layer, resolve
 
-__all__ = ["AvgPool2D", "Conv2D", "MaxPool2D", "comp_conv2d", "initial_weights"]
+__all__ = [
+    "AvgPool2D",
+    "Conv2D",
+    "MaxPool2D",
+    "check_one_channel",
+    "check_weights",
+    "comp_conv2d",
+    "initial_weights",
+]
 
 
 def initial_weights(config: Conv2DConfig, seed: int | None) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:

@@ -27,6 +27,7 @@ import convbridge
 from convbridge import registry
 from convbridge.errors import ArgumentError, ConvbridgeError, received
 from convbridge.geometry import integer
+from convbridge.parity import journal
 from convbridge.parity.cases import Case
 from convbridge.parity.expected import Answer
 from convbridge.parity.lattice import lattice
@@ -140,6 +141,7 @@ def run_matrix(
                 progress(number, len(todo))
     judge.matrix.seconds = time.monotonic() - start
     judge.finish()
+    journal.record_matrix(judge.matrix)
     return judge.matrix
 
 
