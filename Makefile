@@ -2,6 +2,7 @@
 #
 #   make compare   every example of the chapters, computed by all four frameworks side by side
 #   make test      the tests, on all four backends
+#   make parity    the whole matrix: every case on every backend; report.html shows it
 #   make fuzz      10,000 random cases per backend, and 5,000 of gradients, against the oracle
 #   make lint      ruff, its formatter, mypy
 #   make bench     the benchmarks
@@ -18,7 +19,7 @@ SEED ?= 1
 # TensorFlow's notes about its own processor features say nothing about a result.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: compare test doctest fuzz lint format bench clean
+.PHONY: compare test parity fuzz lint format bench clean
 
 compare: $(READY)
 	$(BIN)/convbridge compare --backends $(BACKENDS)
@@ -26,6 +27,9 @@ compare: $(READY)
 test: $(READY)
 	CONVBRIDGE_TEST_BACKENDS=$(BACKENDS) $(BIN)/python -m pytest tests $(PYTEST_OPTIONS)
 	$(BIN)/python -m pytest --doctest-modules --pyargs convbridge convbridge_numpy convbridge_torch convbridge_tensorflow convbridge_mxnet
+
+parity: $(READY)
+	$(BIN)/convbridge parity --backends $(BACKENDS) --html report.html
 
 fuzz: $(READY)
 	$(BIN)/python -m convbridge.parity.fuzz --backends $(BACKENDS) --cases $(CASES) --seed $(SEED)
