@@ -13,20 +13,23 @@ import numpy as np
 
 from convbridge.errors import ArgumentError, ArgumentTypeError, MixedBackendsError, ShapeError, received
 from convbridge.protocol import Array
-from convbridge.registry import Backend
-from convbridge.selection import framework_of, resolve
+from convbridge.registry import Backend, spec
+from convbridge.selection import framework_of, framework_of_symbol, resolve
 
 __all__ = ["FLOAT_DTYPES", "Operands", "compute_dtype", "host_array"]
 
 FLOAT_DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
-def _holds_tensor(obj: Any) -> Any:
-    """Return a framework's tensor hidden in nested lists, or None."""
+def _hidden_tensor(obj: Any) -> Any:
+    """Return a framework's tensor or symbol hidden in nested lists, or None."""
     for item in obj:
-        found = _holds_tensor(item) if isinstance(item, (list, tuple)) else item
-        if found is not None and (found is not item or framework_of(item) is not None):
-            return found
+        if isinstance(item, (list, tuple)):
+            found = _hidden_tensor(item)
+            if found is not None:
+                return found
+        elif (framework_of(item) or framework_of_symbol(item)) is not None:
+            return item
     return None
 
 
@@ -51,7 +54,7 @@ def host_array(obj: Any, name: str) -> np.ndarray[Any, Any]:
     ArgumentError
         For ragged lists.
     ArgumentTypeError
-        For text, objects, complex numbers, masked arrays.
+        For text, objects, complex numbers, masked arrays, symbolic values.
     MixedBackendsError
         For tensors inside lists.
 
@@ -60,17 +63,24 @@ def host_array(obj: Any, name: str) -> np.ndarray[Any, Any]:
     >>> host_array([[1, 2]], "X").shape
     (1, 2)
     """
+    owner = framework_of_symbol(obj)
+    if owner is not None:  # of a symbol its type is shown: a proxy answers whatever it is asked with another proxy
+        raise ArgumentTypeError(
+            f"{name} must hold numbers, not stand for them in a graph. {spec(owner).symbol_hint} "
+            f"{received(**{name: type(obj)})}"
+        )
     if isinstance(obj, np.ma.MaskedArray):
         raise ArgumentTypeError(
             f"{name} must not be a masked array, whose mask would be lost; use its filled(...). "
             f"{received(**{name: obj})}"
         )
     if isinstance(obj, (list, tuple)):
-        tensor = _holds_tensor(obj)
+        tensor = _hidden_tensor(obj)
         if tensor is not None:
+            shown = type(tensor) if framework_of_symbol(tensor) else tensor
             raise MixedBackendsError(
                 f"{name} must be one array, not a list of tensors; stack them with their framework first. "
-                f"{received(**{name: tensor})}"
+                f"{received(**{name: shown})}"
             )
     try:
         array = np.asarray(obj)

@@ -2,8 +2,9 @@
 
 A backend is a package. Its ``__init__.py`` holds ``SPEC``, a
 :class:`BackendSpec`, and imports no framework: it may be absent, it may be
-heavy, it may be installed and broken. Beside it lie four modules that satisfy
-the protocols below (PEP 544; mypy and a signature test check them):
+heavy, it may be installed and broken. Beside it lie four modules, and a fifth
+that it need not have, which satisfy the protocols below (PEP 544; mypy and a
+signature test check them):
 
 ``arrays``
     The few array operations that the facade needs.
@@ -13,6 +14,8 @@ the protocols below (PEP 544; mypy and a signature test check them):
     The framework's own operators, with convbridge's semantics.
 ``layers``
     Layers that are at home in the framework.
+``listing``, optional
+    The book's own listing, and the framework's autograd around it.
 
 A backend trusts its arguments. The facade has checked them: four integers of
 padding, pairs of integers, arrays of the backend's own type and of one dtype.
@@ -20,7 +23,7 @@ padding, pairs of integers, arrays of the backend's own type and of one dtype.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from convbridge.geometry import Pair, Sides
@@ -32,6 +35,7 @@ __all__ = [
     "ChapterModule",
     "Conv2DConfig",
     "LayersModule",
+    "ListingModule",
     "OpsModule",
     "Pool2DConfig",
 ]
@@ -48,13 +52,18 @@ class BackendSpec(NamedTuple):
     name : str
         What ``backend=`` and ``CONVBRIDGE_BACKEND`` call it.
     package : str
-        Import name of the package that holds the four modules.
+        Import name of the package that holds the modules.
     framework : str
         Import name of the framework.
     array_types : tuple of str
         ``"module:Class"`` of the framework's tensors; subclasses count too.
     layer_types : tuple of str
         ``"module:Class"`` of the framework's layers.
+    symbol_types : tuple of str
+        ``"module:Class"`` of what stands for a tensor in a graph and has no
+        numbers; functions refuse it.
+    symbol_hint : str
+        A sentence for that refusal: where such a value can be computed.
     aliases : tuple of str
         Other names for the same backend.
     install_hint : str
@@ -72,6 +81,8 @@ class BackendSpec(NamedTuple):
     framework: str
     array_types: tuple[str, ...] = ()
     layer_types: tuple[str, ...] = ()
+    symbol_types: tuple[str, ...] = ()
+    symbol_hint: str = ""
     aliases: tuple[str, ...] = ()
     install_hint: str = ""
     unsupported: Mapping[str, str] = {}
@@ -264,6 +275,19 @@ class LayersModule(Protocol):
 
         X is a tensor of the framework or a NumPy array, which takes the
         layer's dtype and device.
+        """
+
+
+class ListingModule(Protocol):
+    """The book's listing as a reader would type it, and what the framework's autograd makes of functions."""
+
+    def corr2d_in_place(self, X: Array, K: Array) -> Array:
+        """Cross-correlate a matrix with a kernel, assigning to elements."""
+
+    def differentiate(self, function: Callable[..., Any], X: Any, K: Any) -> tuple[Any, Any]:
+        """Differentiate the sum of ``function(X, K)`` at two NumPy arrays; what the framework raises is passed on.
+
+        Returns NumPy arrays, or None where the framework returns None.
         """
 
 

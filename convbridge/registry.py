@@ -34,7 +34,7 @@ from convbridge.errors import (
     UnsupportedOperationError,
     received,
 )
-from convbridge.protocol import ArraysModule, BackendSpec, ChapterModule, LayersModule, OpsModule
+from convbridge.protocol import ArraysModule, BackendSpec, ChapterModule, LayersModule, ListingModule, OpsModule
 
 __all__ = [
     "BUILTIN",
@@ -60,6 +60,9 @@ BUILTIN = {
 
 ENTRY_POINT_GROUP = "convbridge.backends"
 
+#: What a backend need not have.
+OPTIONAL_MODULES = ("listing", "atlas")
+
 _lock = threading.RLock()
 _specs: dict[str, BackendSpec] = {}
 _loaded: dict[str, Backend] = {}
@@ -74,12 +77,16 @@ class Backend:
     spec : BackendSpec
     arrays, ops, chapter, layers : module
         See :mod:`convbridge.protocol`.
+    listing, atlas : module or None
+        None where the backend has no such module.
     """
 
     arrays: ArraysModule
     ops: OpsModule
     chapter: ChapterModule
     layers: LayersModule
+    listing: ListingModule | None
+    atlas: ModuleType | None
 
     def __init__(self, spec: BackendSpec) -> None:
         self.spec = spec
@@ -92,18 +99,21 @@ class Backend:
     def __getattr__(self, module: str) -> Any:
         # Reached only for what __init__ left out: a layer class may drag in a
         # large part of its framework that functions do not need.
-        if module not in ("chapter", "layers"):
+        if module not in ("chapter", "layers", *OPTIONAL_MODULES):
             raise AttributeError(module)
         loaded = self._import(module)
         setattr(self, module, loaded)
         return loaded
 
-    def _import(self, module: str) -> ModuleType:
+    def _import(self, module: str) -> ModuleType | None:
+        name = f"{self.spec.package}.{module}"
         try:
-            return importlib.import_module(f"{self.spec.package}.{module}")
+            return importlib.import_module(name)
         except ConvbridgeError:
             raise
         except Exception as cause:
+            if module in OPTIONAL_MODULES and isinstance(cause, ModuleNotFoundError) and cause.name == name:
+                return None
             raise BackendBrokenError(
                 f"The backend {self.spec.name!r} is installed and cannot be imported: "
                 f"{type(cause).__name__}: {cause}. {received(backend=self.spec.name)}"

@@ -34,6 +34,7 @@ from convbridge.protocol import BackendSpec
 __all__ = [
     "framework_of",
     "framework_of_layer",
+    "framework_of_symbol",
     "get_backend",
     "precision",
     "resolve",
@@ -51,6 +52,7 @@ _precision: ContextVar[str] = ContextVar("convbridge_precision", default="exact"
 _from_environment: str | None = None
 _owner_of_class: dict[type, str | None] = {}
 _owner_of_layer: dict[type, str | None] = {}
+_owner_of_symbol: dict[type, str | None] = {}
 
 #: Classes that are certainly no tensors; the usual ones, decided without a look-up.
 _NEUTRAL_MODULES = ("builtins", "numpy")
@@ -60,8 +62,8 @@ def forget() -> None:
     """Drop what was cached about the environment and about classes."""
     global _from_environment
     _from_environment = None
-    _owner_of_class.clear()
-    _owner_of_layer.clear()
+    for known in (_owner_of_class, _owner_of_layer, _owner_of_symbol):
+        known.clear()
 
 
 def _owner_among(specs: Iterable[BackendSpec], kind: type, field: str) -> str | None:
@@ -130,6 +132,29 @@ def framework_of_layer(layer: Any) -> str | None:
     if kind not in _owner_of_layer:
         _owner_of_layer[kind] = _find_owner(kind, "layer_types")
     return _owner_of_layer[kind]
+
+
+def framework_of_symbol(obj: Any) -> str | None:
+    """Return the backend that owns a symbolic value, which stands for a tensor and has no numbers, or None.
+
+    Parameters
+    ----------
+    obj : object
+        Anything.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> framework_of_symbol([[1.0, 2.0]]) is None
+    True
+    """
+    kind = type(obj)
+    if kind not in _owner_of_symbol:
+        _owner_of_symbol[kind] = _find_owner(kind, "symbol_types")
+    return _owner_of_symbol[kind]
 
 
 def current_choice() -> str | None:

@@ -15,9 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A choice made outside would change what the tests of the default see.
 os.environ.pop("CONVBRIDGE_BACKEND", None)
 
+import importlib
 import platform
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,6 +137,9 @@ def to_numpy(x):
 def empty_batch(shape, inputs):
     return base.empty_batch(shape, inputs).view(Tensor)
 
+def zeros(shape, like):
+    return np.zeros(shape, like.dtype).view(Tensor)
+
 def tensordot(a, b):
     with np.errstate(all="ignore"):
         return np.tensordot(np.asarray(a), np.asarray(b), axes=1)
@@ -164,6 +169,16 @@ def max_pool2d(X, pool_size, **keywords):
 
 def avg_pool2d(X, pool_size, **keywords):
     return base.avg_pool2d(np.asarray(X), pool_size, **keywords).view(Tensor)
+
+def conv2d_vjp(X, weight, bias, grad_output, **keywords):
+    arrays = (np.asarray(X), np.asarray(weight), None if bias is None else np.asarray(bias), np.asarray(grad_output))
+    return tuple(None if x is None else x.view(Tensor) for x in base.conv2d_vjp(*arrays, **keywords))
+
+def max_pool2d_vjp(X, pool_size, grad_output, **keywords):
+    return base.max_pool2d_vjp(np.asarray(X), pool_size, np.asarray(grad_output), **keywords).view(Tensor)
+
+def avg_pool2d_vjp(X, pool_size, grad_output, **keywords):
+    return base.avg_pool2d_vjp(np.asarray(X), pool_size, np.asarray(grad_output), **keywords).view(Tensor)
 """
 
 FAKE_SPEC = """
@@ -171,10 +186,18 @@ from convbridge.protocol import BackendSpec
 
 SPEC = BackendSpec(
     name={name!r}, package={package!r}, framework={framework!r},
-    array_types=({package!r} + ".arrays:Tensor",), aliases={aliases!r}, install_hint="pip install it",
-    unsupported={gaps!r},
+    array_types=({package!r} + ".arrays:Tensor",),
+    layer_types=({package!r} + ".layers:Conv2D", {package!r} + ".layers:_Pool2D", {package!r} + ".chapter:Conv2D"),
+    aliases={aliases!r}, install_hint="pip install it", unsupported={gaps!r},
 )
 """
+
+
+def _as_its_own(module, package, name):
+    """Return the source of a module of the NumPy backend, as if it were another backend's."""
+    source = Path(importlib.import_module(f"convbridge_numpy.{module}").__file__).read_text()
+    return source.replace("convbridge_numpy", package).replace('backend="numpy"', f"backend={name!r}")
+
 
 NO_BFLOAT16 = {
     f"{operation}[bfloat16]": "This backend has no bfloat16."
@@ -197,8 +220,8 @@ def install(tmp_path, monkeypatch):
         (root / "__init__.py").write_text(FAKE_SPEC.format(**facts) if init is None else init)
         (root / "arrays.py").write_text(FAKE_ARRAYS)
         (root / "ops.py").write_text(FAKE_OPS.format(package=package) + textwrap.dedent(ops))
-        (root / "chapter.py").write_text("from convbridge_numpy.chapter import *\n")
-        (root / "layers.py").write_text("from convbridge_numpy.layers import *\n")
+        for module in ("chapter", "layers"):
+            (root / f"{module}.py").write_text(_as_its_own(module, package, name))
         info = tmp_path / f"{package}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")

@@ -5,7 +5,6 @@ The inputs are whole numbers, so right gradients are equal bit for bit.
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import numpy as np
@@ -14,7 +13,13 @@ import pytest
 import convbridge
 from convbridge import chapter, registry, to_numpy
 from convbridge.cli import main
-from convbridge.errors import BackendOperationError, ConvbridgeError, ShapeError, UnsupportedOperationError
+from convbridge.errors import (
+    BackendBrokenError,
+    BackendOperationError,
+    ConvbridgeError,
+    ShapeError,
+    UnsupportedOperationError,
+)
 from convbridge.teaching import autograd
 from convbridge.teaching.examples import AUTOGRAD, EXAMPLES, find
 
@@ -24,10 +29,6 @@ K = np.arange(4, dtype="float32").reshape(2, 2)
 #: Of the sum of corr2d(X, K): each pixel meets the kernel elements that look at it, each element four pixels.
 DX = [[0, 1, 1], [2, 6, 4], [2, 5, 3]]
 DK = [[8, 12], [20, 24]]
-
-
-def listing_of(backend):
-    return importlib.import_module(f"{registry.spec(backend).package}.listing")
 
 
 def right(found, wanted):
@@ -41,7 +42,7 @@ def right(found, wanted):
 def test_the_listing_computes_what_the_loop_computes(backend):
     own = registry.load(backend)
     arrays = [own.arrays.asarray(array) for array in (X, K)]
-    right(listing_of(backend).corr2d_in_place(*arrays), [[19, 25], [37, 43]])
+    right(own.listing.corr2d_in_place(*arrays), [[19, 25], [37, 43]])
 
 
 def test_the_outcomes_are_those_that_the_chapter_speaks_of(backend):
@@ -73,7 +74,7 @@ def test_mxnets_own_message():
 
 def test_numpy_says_what_to_use_instead():
     with pytest.raises(UnsupportedOperationError, match=r"NumPy has no autograd.*convbridge\.conv2d_vjp"):
-        listing_of("numpy").differentiate(chapter.corr2d, X, K)
+        registry.load("numpy").listing.differentiate(chapter.corr2d, X, K)
 
 
 # --------------------------------------------------------------------------- the command
@@ -166,15 +167,22 @@ def test_the_listing_may_fail(monkeypatch):
 
 
 def test_a_third_party_needs_no_listing(install):
-    ops = """
-    def conv2d_vjp(X, weight, bias, grad, **keywords):
-        bias = None if bias is None else np.asarray(bias)
-        found = base.conv2d_vjp(np.asarray(X), np.asarray(weight), bias, np.asarray(grad), **keywords)
-        return tuple(None if x is None else x.view(Tensor) for x in found)
-    """
-    install("other", ops=ops)
+    install("other")
+    assert registry.load("other").listing is None
     assert [attempt.kind for attempt in autograd.attempts_on("other").results] == ["vjp"]
     assert autograd.compare(["numpy", "other"]).kind == "equal"
+
+
+def test_a_third_party_may_have_a_listing(install, tmp_path):
+    (tmp_path / install("other") / "listing.py").write_text("from convbridge_numpy.listing import *\n")
+    assert [attempt.kind for attempt in autograd.attempts_on("other").results] == list(autograd.TITLES)
+
+
+@pytest.mark.parametrize("source", ["import no_such_module", "raise RuntimeError('out of order')", "def"])
+def test_a_listing_that_cannot_be_imported_is_not_taken_for_none(install, tmp_path, source):
+    (tmp_path / install("other") / "listing.py").write_text(source)
+    with pytest.raises(BackendBrokenError, match=r"'other' is installed and cannot be imported: .*Received: "):
+        _ = registry.load("other").listing
 
 
 # --------------------------------------------------------------------------- PyTorch, in all its ways

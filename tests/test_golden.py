@@ -324,7 +324,7 @@ def test_layer_is_built_from_the_kernel_size_not_from_the_input(backend):
     """A Keras ``build(self, kernel_size)`` receives the input's shape: weight (6, 8), output (1, 1)."""
     layer = chapter.Conv2D((1, 2), backend=backend)
     X = np.ones((6, 8), np.float32)
-    shapes = [tuple(parameter(layer, "weight").shape)]
+    shapes = [tuple(layer.weight.shape)]
     result = layer(convbridge.asarray(X, backend=backend))
     shapes.append(tuple(parameter(layer, "weight").shape))
     assert shapes == [(1, 2), (1, 2)]  # height first
@@ -333,15 +333,17 @@ def test_layer_is_built_from_the_kernel_size_not_from_the_input(backend):
 
 def test_bias_is_added_to_the_sum_not_to_the_weight(backend, agree):
     layer = chapter.Conv2D((2, 2), backend=backend)
+    image = convbridge.asarray(X33.astype(np.float32), backend=backend)
+    layer(image)  # Gluon's parameters have no values before the first call
     set_parameter(layer, "weight", K22)
     set_parameter(layer, "bias", [0.5])
-    result = layer(convbridge.asarray(X33.astype(np.float32), backend=backend))
+    result = layer(image)
     wanted = [[19.5, 25.5], [37.5, 43.5]]  # and not [[23, 31], [47, 55]]
     values = convbridge.to_numpy(result)
     np.testing.assert_array_equal(values, wanted)
     agree(convbridge.conv2d(as_batch(X33), as_batch(K22), [0.5], backend=backend), [[wanted]], backend, "float64")
     native = convbridge.Conv2D(2, backend=backend)
-    convbridge.comp_conv2d(native, X33)  # Gluon's parameters have no values before the first call
+    convbridge.comp_conv2d(native, X33)
     set_parameter(native, "weight", as_batch(K22))
     set_parameter(native, "bias", [0.5])
     agree(convbridge.comp_conv2d(native, X33), wanted, backend)

@@ -200,6 +200,7 @@ PROTOCOLS = {
     "ops": protocol.OpsModule,
     "chapter": protocol.ChapterModule,
     "layers": protocol.LayersModule,
+    "listing": protocol.ListingModule,
 }
 
 

@@ -351,6 +351,22 @@ def test_comp_conv2d_with_other_keras_layers():
     for data_format in ("channels_last", "channels_first"):
         pool = keras.layers.MaxPooling2D(2, data_format=data_format)
         exact(comp_conv2d(pool, X), oracle.pool2d(X, 2, stride=2))
+    ones = oracle.conv2d(X[None, None], np.ones((1, 1, 3, 3)))[0, 0]
+    image = keras.Input((6, 6, 1))
+    summing = keras.layers.Conv2D(1, 3, kernel_initializer="ones")
+    for net in (  # whose first layer that minds says where the channels are
+        keras.Sequential([summing]),
+        keras.Sequential([keras.Input((6, 6, 1)), keras.layers.Activation("linear"), keras.Sequential([summing])]),
+        keras.Model(image, summing(image)),
+    ):
+        exact(comp_conv2d(net, X), ones)
+    for data_format in ("NCHW", "NHWC"):
+        padding = ((1, 0), (0, 0))
+        layer = Conv2D(3, padding=padding, data_format=data_format, seed=0, backend="tensorflow")
+        bound = bounds.conv2d_bound(X[None, None], *layer.get_weights(), dtype="float32", padding=padding)[0, 0]
+        wanted = to_numpy(comp_conv2d(layer, X))
+        exact(comp_conv2d(keras.Sequential([layer, keras.layers.Activation("linear")]), X), wanted)
+        assert (abs(to_numpy(comp_conv2d(layer.to_native(), X)) - wanted) <= 2 * bound).all()
     double = keras.layers.Conv2D(1, 3, dtype="float64", kernel_initializer="ones")
     exact(comp_conv2d(double, X), oracle.conv2d(X[None, None], np.ones((1, 1, 3, 3)))[0, 0], "float64")
     with pytest.raises(ShapeError, match=r"conv2d must .*Received: "):

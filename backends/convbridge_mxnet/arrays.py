@@ -1,4 +1,4 @@
-"""MXNet arrays: conversion and the few operations that the facade needs.
+"""MXNet arrays: conversion, the few operations that the facade needs, and the first values of parameters.
 
 MXNet has two kinds of arrays, ``mx.nd.NDArray`` and its subclass
 ``mx.np.ndarray``. Everything computes on the first; :func:`deliver` returns
@@ -66,13 +66,14 @@ def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Ar
 
 
 def to_numpy(x: Array) -> np.ndarray[Any, Any]:
-    """Return a copy."""
-    return np.asarray(x.asnumpy())
+    """Return a copy; bfloat16 becomes float32."""
+    return np.asarray((x.astype("float32") if dtype_name(x) == "bfloat16" else x).asnumpy())
 
 
 def dtype_name(x: Array) -> str:
-    """Name the dtype as NumPy spells it."""
-    return str(np.dtype(x.dtype).name)
+    """Name the dtype as NumPy spells it; MXNet's bfloat16 is a record of one field, which has that name."""
+    dtype = np.dtype(x.dtype)
+    return str(dtype.names[0] if dtype.names else dtype.name)
 
 
 def shape(x: Array) -> tuple[Any, ...]:
@@ -124,6 +125,15 @@ def deliver(x: Array, like: Array | None) -> Array:
     """Hand a result to the caller: computed, and of the kind of array that ``like`` is."""
     finish(lambda: x)
     return x.as_np_ndarray() if isinstance(like, mx.np.ndarray) else x
+
+
+def initialize_where_nobody_has(block: Any) -> None:
+    """Give every parameter of a Gluon block that has no value yet its initial one, and leave the others alone."""
+    for parameter in block.collect_params().values():
+        try:
+            parameter.list_ctx()
+        except RuntimeError:  # Gluon's word for "not initialized"; a deferred one answers
+            parameter.initialize()
 
 
 def on_host(x: Array) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from convbridge_mxnet._compat import mxnet as mx
+from convbridge_mxnet.arrays import asarray, deliver, initialize_where_nobody_has
 
 Array = Any
 
@@ -29,17 +30,22 @@ def corr2d(X: Array, K: Array) -> Array:
 
 
 class Conv2D(mx.gluon.Block):
-    """A layer that cross-correlates with its weight and adds its bias, a scalar."""
+    """A layer that cross-correlates with its weight and adds its bias, a scalar.
+
+    As in every block of Gluon, the parameters get their values from
+    ``initialize()``; whoever forgets it gets them at the first call.
+    """
 
     def __init__(self, kernel_size: tuple[int, int]) -> None:
         super().__init__()
         self.weight = self.params.get("weight", shape=kernel_size, init=mx.init.Uniform())
         self.bias = self.params.get("bias", shape=(1,), init="zeros")
-        self.initialize()
 
     def forward(self, X: Array) -> Array:
         """Return corr2d(X, weight) + bias: the bias is added to the sum, not to the weight."""
-        return nd.broadcast_add(corr2d(X, self.weight.data()), self.bias.data().reshape((1, 1)))
+        initialize_where_nobody_has(self)
+        weight, bias = asarray(self.weight.data()), asarray(self.bias.data())  # mx.nd, where npx.set_np() made mx.np
+        return deliver(nd.broadcast_add(corr2d(asarray(X), weight), bias.reshape((1, 1))), X)
 
 
 def corr2d_multi_in(X: Array, K: Array) -> Array:

@@ -3,6 +3,11 @@
 A block that is called on arrays runs the facade, with all its checks. A
 hybridized block runs the graph that MXNet cached for it, built from symbols by
 ``hybrid_forward``; its own input is checked before.
+
+MXNet has two kinds of arrays and of symbols, and after ``npx.set_np()``, the
+mode that the book is written in, Gluon deals in the newer kind alone. The
+operators take the older one: :func:`_older` and :func:`_like` are the way there
+and back.
 """
 
 from __future__ import annotations
@@ -22,13 +27,18 @@ from convbridge_mxnet._compat import mxnet as mx
 Array = Any
 
 
-def initialize_where_nobody_has(layer: Any) -> None:
-    """Give every parameter that has no value yet its initial one, and leave the others alone."""
-    for parameter in layer.collect_params().values():
-        try:
-            parameter.list_ctx()
-        except RuntimeError:  # Gluon's word for "not initialized"; a deferred one answers
-            parameter.initialize()
+_NEWER = (mx.sym.np._Symbol, mx.np.ndarray)
+
+
+def _older(x: Any) -> Any:
+    """Return an array or a symbol as one of the older kind, a view; gradients pass."""
+    return x.as_nd_ndarray() if isinstance(x, _NEWER) else x
+
+
+def _like(x: Any, other: Any) -> Any:
+    """Return an array or a symbol as one of the kind that ``other`` is, or that the mode demands."""
+    newer = isinstance(other, _NEWER) or (mx.util.is_np_array() and not isinstance(other, mx.sym.Symbol))
+    return x.as_np_ndarray() if newer else x
 
 
 class _Layer(mx.gluon.HybridBlock):
@@ -39,12 +49,12 @@ class _Layer(mx.gluon.HybridBlock):
     def forward(self, X: Any) -> Array:
         """Compute a batch of images, by the cached graph if there is one."""
         if isinstance(X, mx.sym.Symbol):
-            return super().forward(X)
-        initialize_where_nobody_has(self)  # so that a layer works alone, and a net may initialize its own
+            return _like(super().forward(_older(X)), X)
+        arrays.initialize_where_nobody_has(self)  # so that a layer works alone, and a net may initialize its own
         if self._active and self._can_use_graph(X):
             self._check(X)
-            return arrays.deliver(super().forward(arrays.asarray(X)), X)
-        return self._compute(X)
+            return _like(arrays.deliver(super().forward(arrays.asarray(X)), X), X)
+        return _like(self._compute(X), X)
 
     def _can_use_graph(self, X: Any) -> bool:
         return isinstance(X, mx.nd.NDArray)
@@ -71,7 +81,7 @@ class Conv2D(_Layer):
             name,
             shape=value.shape,
             dtype=self.config.dtype,
-            init=mx.init.Constant(arrays.asarray(value)),
+            init=mx.init.Constant(value),
         )
 
     def _keywords(self) -> dict[str, Any]:
@@ -98,16 +108,16 @@ class Conv2D(_Layer):
 
     def get_weights(self) -> list[np.ndarray[Any, Any]]:
         """Return copies of the weight (OIHW) and the bias (O,), if there is one."""
-        initialize_where_nobody_has(self)
+        arrays.initialize_where_nobody_has(self)
         return [arrays.to_numpy(x.data(x.list_ctx()[0])) for x in (self.weight, self.bias) if x is not None]
 
     def set_weights(self, weights: Any) -> None:
         """Replace the weights in place, after all of them have been checked."""
         checked = check_weights(self.config, weights)
-        initialize_where_nobody_has(self)
+        arrays.initialize_where_nobody_has(self)
         for parameter, value in zip((self.weight, self.bias), checked):
             if parameter is not None:
-                parameter.set_data(arrays.asarray(value))
+                parameter.set_data(value)
 
     def to_native(self) -> Any:
         """Build a ``gluon.nn.Conv2D``, behind a padding block where the sides differ."""
@@ -131,13 +141,11 @@ class Conv2D(_Layer):
         native.cast(c.dtype)
         native.initialize()
         for parameter, value in zip((native.weight, native.bias), self.get_weights()):
-            parameter.set_data(arrays.asarray(value))
+            parameter.set_data(value)
         if symmetric:
             return native
-        widths = (0, 0, 0, 0, *sides)
         net = mx.gluon.nn.HybridSequential()
-        net.add(mx.gluon.nn.HybridLambda(lambda F, X: F.pad(X, mode="constant", pad_width=widths, constant_value=0)))
-        net.add(native)
+        net.add(ZeroPad2D(sides), native)
         return net
 
     def hybrid_forward(self, F: Any, X: Array, weight: Array, bias: Array | None = None) -> Array:
@@ -146,8 +154,8 @@ class Conv2D(_Layer):
         return ops.convolve(
             F,
             X,
-            weight,
-            bias,
+            _older(weight),
+            _older(bias),
             kernel=c.kernel_size,
             channels=c.out_channels,
             stride=c.stride,
@@ -243,8 +251,27 @@ class AvgPool2D(_Pool2D):
         )
 
 
+class ZeroPad2D(mx.gluon.HybridBlock):
+    """Zeros around a batch of images in NCHW, what Gluon's own layers cannot say: other numbers on opposite sides."""
+
+    def __init__(self, sides: Sides) -> None:
+        super().__init__()
+        self.sides = sides
+
+    def hybrid_forward(self, F: Any, X: Array) -> Array:
+        """Pad arrays or symbols."""
+        widths = (0, 0, 0, 0, *self.sides)
+        return _like(F.pad(_older(X), mode="constant", pad_width=widths, constant_value=0), X)
+
+    def __repr__(self) -> str:
+        return f"ZeroPad2D({', '.join(f'{side}={n}' for side, n in zip(Sides._fields, self.sides))})"
+
+
 def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
-    """Read a ``gluon.nn.Conv2D``: its arguments, and its weights as OIHW and (O,)."""
+    """Read a ``gluon.nn.Conv2D``, also behind a ``ZeroPad2D``: its arguments, and its weights as OIHW and (O,)."""
+    front = None
+    if isinstance(layer, mx.gluon.nn.HybridSequential) and len(layer) == 2 and isinstance(layer[0], ZeroPad2D):
+        front, layer = layer[0], layer[1]
     if not isinstance(layer, mx.gluon.nn.Conv2D):
         raise UnsupportedOperationError(f"layer must be a gluon.nn.Conv2D. {received(layer=layer)}")
     if layer.act is not None:
@@ -260,12 +287,18 @@ def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
     asked = layer._kwargs  # the one place where Gluon keeps what the layer was made with
     if asked["layout"] != "NCHW":
         raise UnsupportedOperationError(f"layer must have the layout NCHW. {received(layout=asked['layout'])}")
+    padding: Any = tuple(asked["pad"])
+    if front is not None:
+        if any(padding):
+            raise UnsupportedOperationError(f"layer must have its padding in one place. {received(layer=layer)}")
+        top, bottom, left, right = front.sides
+        padding = ((top, bottom), (left, right))
     config = Conv2DConfig(
         kernel_size=tuple(asked["kernel"]),
         in_channels=weights[0].shape[1] * asked["num_group"],
         out_channels=asked["num_filter"],
         stride=tuple(asked["stride"]),
-        padding=tuple(asked["pad"]),
+        padding=padding,
         dilation=tuple(asked["dilate"]),
         groups=asked["num_group"],
         use_bias=layer.bias is not None,
@@ -278,17 +311,18 @@ def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
 def apply(layer: Any, X: Any) -> Array:
     """Run a layer on a matrix, adding and removing batch and channel."""
     if isinstance(layer, mx.gluon.Block):
-        initialize_where_nobody_has(layer)
+        arrays.initialize_where_nobody_has(layer)
         if isinstance(X, np.ndarray):
             parameter = next(iter(layer.collect_params().values()), None)
             X = arrays.asarray(X, X.dtype.name if parameter is None else np.dtype(parameter.dtype).name)
     elif isinstance(X, np.ndarray):
         X = arrays.asarray(X)
+    given, X = X, _like(_older(X), None)
     if isinstance(layer, chapter.Conv2D):  # the chapter's layer already speaks of matrices
-        return arrays.finish(lambda: layer(X))
+        return _like(arrays.finish(lambda: layer(X)), given)
     height, width = X.shape
     channels_last = getattr(getattr(layer, "config", None), "data_format", "NCHW") == "NHWC"
     batch = X.reshape((1, height, width, 1) if channels_last else (1, 1, height, width))
     Y = arrays.finish(lambda: layer(batch))
     check_one_channel(Y.shape, channels_last, layer)
-    return Y.reshape(Y.shape[1:3] if channels_last else Y.shape[2:])
+    return _like(Y.reshape(Y.shape[1:3] if channels_last else Y.shape[2:]), given)

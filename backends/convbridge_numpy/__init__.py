@@ -16,7 +16,7 @@ SPEC = BackendSpec(
     aliases=("np",),
     install_hint="pip install numpy",
     unsupported={
-        f"{operation}[bfloat16]": "NumPy has no bfloat16."
+        f"{operation}[bfloat16]": "NumPy has no bfloat16 of its own."
         for operation in ("conv2d", "max_pool2d", "avg_pool2d", "asarray")
     },
 )

@@ -13,6 +13,9 @@ SPEC = BackendSpec(
     framework="tensorflow",
     array_types=("tensorflow:Tensor", "tensorflow:Variable", "keras:Variable"),
     layer_types=("keras:Layer",),
+    symbol_types=("keras:KerasTensor",),
+    symbol_hint="A symbolic tensor of Keras gets its numbers inside a layer: call the function in a Lambda or in your "
+    "own layer's call, or use the layers Conv2D, MaxPool2D and AvgPool2D of convbridge.",
     aliases=("tf",),
     install_hint="pip install 'convbridge[tensorflow]'",
     unsupported={},

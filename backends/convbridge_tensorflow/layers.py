@@ -12,11 +12,15 @@ from convbridge import functional
 from convbridge.errors import ArgumentError, BackendBrokenError, UnsupportedOperationError, received
 from convbridge.geometry import parse_padding
 from convbridge.layers import check_one_channel, check_weights, fixed_sides, weight_shape
+from convbridge.operands import host_array
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
-from convbridge.selection import resolve
+from convbridge.selection import framework_of, resolve
 from convbridge_tensorflow import arrays, chapter
 
 Array = Any
+
+#: What moves the channels of an image to the last axis, and back to the first, in Keras' count of axes from 1.
+_TO_LAST, _TO_FIRST = (2, 3, 1), (3, 1, 2)
 
 if keras.backend.backend() != "tensorflow":
     raise BackendBrokenError(
@@ -37,6 +41,8 @@ class _Layer(keras.layers.Layer):
         """Compute a batch of images; refuse another framework's tensor, which Keras would convert."""
         if not isinstance(X, keras.KerasTensor):
             resolve("tensorflow", X)
+            if framework_of(X) is None:  # Keras would take a list for several inputs, and lose a mask
+                X = host_array(X, "X")
         return super().__call__(X, **keywords)
 
     def build(self, input_shape: Any) -> None:
@@ -148,7 +154,7 @@ class Conv2D(_Layer):
             sides = ((top, bottom), (left, right))
             net.insert(0, keras.layers.ZeroPadding2D(sides, data_format="channels_last", dtype=c.dtype))
         if c.data_format == "NCHW":
-            net = [keras.layers.Permute((2, 3, 1), dtype=c.dtype), *net, keras.layers.Permute((3, 1, 2), dtype=c.dtype)]
+            net = [keras.layers.Permute(_TO_LAST, dtype=c.dtype), *net, keras.layers.Permute(_TO_FIRST, dtype=c.dtype)]
         if len(net) == 1:
             return native
         image = (None, None, c.in_channels) if c.data_format == "NHWC" else (c.in_channels, None, None)
@@ -200,8 +206,28 @@ class AvgPool2D(_Pool2D):
     mode = "avg"
 
 
+def _unwrapped(layer: Any) -> tuple[Any, Any, bool]:
+    """Return the layer in the middle of what ``to_native`` built, the padding in front, and if images are permuted."""
+    parts = list(layer.layers) if isinstance(layer, keras.Sequential) and len(layer.layers) > 1 else []
+    permuted = len(parts) > 2 and [_permutation(part) for part in (parts[0], parts[-1])] == [_TO_LAST, _TO_FIRST]
+    if permuted:
+        parts = parts[1:-1]
+    front = parts.pop(0) if len(parts) == 2 and isinstance(parts[0], keras.layers.ZeroPadding2D) else None
+    if len(parts) != 1 or (permuted and _layout(parts[0]) != "channels_last"):
+        return layer, None, False
+    return parts[0], front, permuted
+
+
+def _permutation(layer: Any) -> Any:
+    return tuple(layer.dims) if isinstance(layer, keras.layers.Permute) else None
+
+
 def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
-    """Read a ``keras.layers.Conv2D``: its arguments, and its weights as OIHW and (O,)."""
+    """Read a ``keras.layers.Conv2D``: its arguments, and its weights as OIHW and (O,).
+
+    Or a ``Sequential`` of what :meth:`Conv2D.to_native` puts around it.
+    """
+    layer, front, permuted = _unwrapped(layer)
     if not isinstance(layer, keras.layers.Conv2D):
         raise UnsupportedOperationError(f"layer must be a keras.layers.Conv2D. {received(layer=layer)}")
     if layer.padding not in ("valid", "same"):
@@ -214,21 +240,34 @@ def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
         )
     if not layer.built:
         raise ArgumentError(f"layer must have its weights: call it on an image first. {received(layer=layer)}")
+    padding = layer.padding  # Keras' 'same' is same_upper
+    if front is not None:
+        if padding != "valid" or front.data_format != layer.data_format:
+            raise UnsupportedOperationError(f"layer must have its padding in one place. {received(layer=layer)}")
+        padding = front.padding
     kernel = arrays.to_numpy(layer.kernel)  # HWIO
     config = Conv2DConfig(
         kernel_size=(kernel.shape[0], kernel.shape[1]),
         in_channels=kernel.shape[2] * layer.groups,
         out_channels=layer.filters,
         stride=tuple(layer.strides),
-        padding=layer.padding,  # Keras' 'same' is same_upper
+        padding=padding,
         dilation=tuple(layer.dilation_rate),
         groups=layer.groups,
         use_bias=layer.use_bias,
-        data_format="NHWC" if layer.data_format == "channels_last" else "NCHW",
+        data_format="NHWC" if layer.data_format == "channels_last" and not permuted else "NCHW",
         dtype=arrays.dtype_name(layer.kernel),
     )
     weights = [kernel.transpose(3, 2, 0, 1)]
     return config, [*weights, arrays.to_numpy(layer.bias)] if layer.use_bias else weights
+
+
+def _layout(layer: Any) -> str:
+    """Return where a layer, or the first layer of a net that minds, has its channels; "" if none minds."""
+    if _permutation(layer) == _TO_LAST:
+        return "NCHW"
+    found: str = getattr(layer, "data_format", "")
+    return found or next(filter(None, map(_layout, getattr(layer, "layers", ()))), "")
 
 
 def apply(layer: Any, X: Any) -> Array:
@@ -237,7 +276,7 @@ def apply(layer: Any, X: Any) -> Array:
         X = arrays.asarray(X, getattr(layer, "compute_dtype", X.dtype.name))
     if isinstance(layer, chapter.Conv2D):  # the chapter's layer already speaks of matrices
         return layer(X)
-    channels_last = getattr(layer, "data_format", "NCHW") in ("NHWC", "channels_last")
+    channels_last = _layout(layer) in ("NHWC", "channels_last")
     Y = layer(X[tf.newaxis, :, :, tf.newaxis] if channels_last else X[tf.newaxis, tf.newaxis])
     check_one_channel(Y.shape, channels_last, layer)
     return Y[0, :, :, 0] if channels_last else Y[0, 0]

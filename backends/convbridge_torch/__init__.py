@@ -13,10 +13,13 @@ SPEC = BackendSpec(
     framework="torch",
     array_types=("torch:Tensor",),
     layer_types=("torch.nn:Module",),
+    symbol_types=("torch.fx:Proxy",),
+    symbol_hint="torch.fx traces with proxies: keep the layers of convbridge whole, by a Tracer whose is_leaf_module "
+    "says so, or use torch.export.",
     aliases=("pytorch",),
     install_hint="pip install 'convbridge[torch]'",
     unsupported={
-        f"asarray[{dtype}]": "PyTorch computes with no wider unsigned integers than uint8."
+        f"asarray[{dtype}]": "PyTorch neither adds nor orders unsigned integers wider than uint8 on the CPU."
         for dtype in ("uint16", "uint32", "uint64")
     },
 )

@@ -9,6 +9,7 @@ import torch
 
 from convbridge import functional
 from convbridge.errors import ArgumentError, UnsupportedOperationError, received
+from convbridge.geometry import parse_padding
 from convbridge.layers import check_one_channel, check_weights, fixed_sides
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_torch import arrays, chapter
@@ -126,7 +127,10 @@ class AvgPool2D(_Pool2D):
 
 
 def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
-    """Read a ``torch.nn.Conv2d``: its arguments, and its weights as OIHW and (O,)."""
+    """Read a ``torch.nn.Conv2d``, also behind a ``ZeroPad2d``: its arguments, and its weights as OIHW and (O,)."""
+    front = None
+    if isinstance(layer, torch.nn.Sequential) and len(layer) == 2 and isinstance(layer[0], torch.nn.ZeroPad2d):
+        front, layer = layer[0], layer[1]
     if not isinstance(layer, torch.nn.Conv2d):
         raise UnsupportedOperationError(f"layer must be a torch.nn.Conv2d. {received(layer=layer)}")
     if layer.padding_mode != "zeros":
@@ -135,12 +139,19 @@ def read_native(layer: Any) -> tuple[Conv2DConfig, list[np.ndarray[Any, Any]]]:
         )
     if isinstance(layer.weight, torch.nn.UninitializedParameter):
         raise ArgumentError(f"layer must have its weights: call it on an image first. {received(layer=layer)}")
+    padding: Any = layer.padding  # 'same' is same_upper here too, and PyTorch allows it for stride 1 alone
+    if front is not None:
+        if padding not in ((0, 0), "valid"):
+            raise UnsupportedOperationError(f"layer must have its padding in one place. {received(layer=layer)}")
+        left, right, top, bottom = front.padding
+        padding = ((top, bottom), (left, right))
+        parse_padding(padding)  # PyTorch crops where it is negative
     config = Conv2DConfig(
         kernel_size=(layer.kernel_size[0], layer.kernel_size[1]),
         in_channels=layer.in_channels,
         out_channels=layer.out_channels,
         stride=(layer.stride[0], layer.stride[1]),
-        padding=layer.padding,  # 'same' is same_upper here too, and PyTorch allows it for stride 1 alone
+        padding=padding,
         dilation=(layer.dilation[0], layer.dilation[1]),
         groups=layer.groups,
         use_bias=layer.bias is not None,

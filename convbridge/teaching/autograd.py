@@ -8,7 +8,6 @@ them; what is special about a framework is in its backend's ``listing.py``.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import combinations
@@ -135,7 +134,7 @@ def attempts_on(backend: str) -> BackendRun[Attempt]:
     X, K = (AUTOGRAD.inputs[name].astype(DTYPE) for name in ("X", "K"))
     sources: dict[str, str] = {}
     results = []
-    listing = _listing(loaded)
+    listing = loaded.listing
     if listing is not None:
         sources = {**sources_in(listing, "corr2d_in_place"), **sources_in(loaded.chapter, "corr2d")}
         ways: tuple[tuple[str, str, Callable[..., Any]], ...] = (
@@ -154,17 +153,6 @@ def attempts_on(backend: str) -> BackendRun[Attempt]:
 
     results.append(_attempt("vjp", "conv2d_vjp(X[None, None], K[None, None], None, grad_output)", by_hand))
     return BackendRun(backend, framework_version(loaded), sources, tuple(results))
-
-
-def _listing(backend: registry.Backend) -> Any:
-    """Import a backend's ``listing.py``; a third party need not have one."""
-    name = f"{backend.spec.package}.listing"
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        return None
 
 
 def compare(backends: Sequence[str]) -> Comparison:
