@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 import convbridge
+from convbridge.commands.atlas import atlas
 from convbridge.commands.backends import backends
 from convbridge.commands.compare import compare
 from convbridge.commands.console import BAD_USAGE, one_line, report
@@ -43,6 +44,7 @@ def _options(
     """One API for 2-D convolution and pooling over NumPy, PyTorch, TensorFlow and MXNet."""
 
 
+app.command("atlas", short_help="Show where the frameworks' own operators disagree.")(atlas)
 app.command("backends", short_help="Show which backends are installed.")(backends)
 app.command("compare", short_help="Compare the backends on the chapters' examples.")(compare)
 app.command("filter", short_help="Filter image files with a kernel.")(filter_images)

@@ -228,7 +228,7 @@ class _Page:
         inner = width - 4
         parts: list[RenderableType] = []
         if source:
-            code = _fold(source, inner)
+            code = fold(source, inner)
             parts += [Syntax(code, "python", theme="ansi_light", background_color="default", word_wrap=True), ""]
         parts.append(_side_by_side(_outcomes(run)))
         title = Text.assemble((run.backend, "bold"), " ", (run.version, "dim"))
@@ -272,7 +272,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _fold(source: str, width: int) -> str:
+def fold(source: str, width: int) -> str:
     """Break lines that are too long after a space, and indent what follows."""
     lines = []
     for line in source.splitlines():
