@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LIMIT", "PLANS", "exact", "forget", "generation", "is_plain", "remember"]
+__all__ = ["LIMIT", "PLANS", "NotPlannedError", "exact", "forget", "generation", "is_plain", "remember"]
 
 #: A program has a few signatures; one that never stops making new ones starts over here.
 LIMIT = 1024
@@ -46,6 +46,10 @@ PLANS: dict[tuple[Any, ...], Callable[..., Any]] = {}
 _generation = 0
 
 _PLAIN_ARGUMENTS = frozenset((int, bool, str, type(None)))
+
+
+class NotPlannedError(Exception):
+    """Raised by a plan that meets what it was not made for: the call goes the whole way; nobody sees this."""
 
 
 def exact(value: Any) -> tuple[Any, ...]:

@@ -62,6 +62,10 @@ __all__ = [
 
 DATA_FORMATS = ("NCHW", "NHWC")
 
+# The defaults of conv2d. Small integers and names are the same object everywhere in CPython;
+# where they are not, a key is made the longer way, and is as right.
+_ZERO, _ONE, _NCHW = 0, 1, "NCHW"
+
 # The choices in force; a key holds all three.
 _used_now, _set_now, _precision_now = _used.get, _set.get, _precision.get
 POOL_MODES = ("max", "avg")
@@ -305,9 +309,10 @@ def conv2d(
     """
     key = None
     try:
-        geometry: Any = (stride, padding, dilation, groups)
-        if not type(stride) is type(padding) is type(dilation) is type(groups) is int:
-            geometry = exact(geometry)
+        if stride is _ONE and padding is _ZERO and dilation is _ONE and groups is _ONE and data_format is _NCHW:
+            geometry = None  # as most calls leave it; to be the same object is to be of the same type
+        else:
+            geometry = exact((stride, padding, dilation, groups, data_format))
         key = (
             "conv2d",
             type(X),
@@ -318,10 +323,7 @@ def conv2d(
             weight.dtype,
             None if bias is None else (type(bias), bias.shape, bias.dtype),
             geometry,
-            data_format,
-            type(data_format),
-            backend,
-            type(backend),
+            backend if backend is None else (backend, type(backend)),
             _used_now(),
             _set_now(),
             _precision_now(),
@@ -792,8 +794,7 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
             type(K),
             K.shape,
             K.dtype,
-            backend,
-            type(backend),
+            backend if backend is None else (backend, type(backend)),
             _used_now(),
             _set_now(),
             _precision_now(),

@@ -7,11 +7,12 @@ channels first, no padding, float32 or float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from convbridge.geometry import Pair, Sides
+from convbridge.geometry import Pair, Sides, output_size, window_size
 from convbridge_numpy.engine import convolve, gradients, pool
 
 Array = np.ndarray[Any, Any]
@@ -182,3 +183,83 @@ def avg_pool2d_vjp(
             share = grad / _window_counts(image, pool_size, stride, padding, counted, dilation)
         dX = gradients.avg_pool2d_input(share, size, pool_size, stride, dilation)
         return np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
+
+
+# --------------------------------------------------------------------------- prepared calls
+
+
+def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
+    return prepare_conv2d(
+        (1, 1, *X_shape),
+        (1, 1, *K_shape),
+        False,
+        dtype,
+        stride=(1, 1),
+        padding=Sides(0, 0, 0, 0),
+        dilation=(1, 1),
+        groups=1,
+        data_format="NCHW",
+        result_shape=(X_shape[0] - K_shape[0] + 1, X_shape[1] - K_shape[1] + 1),
+    )
+
+
+def prepare_conv2d(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    has_bias: bool,
+    dtype: str,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+    result_shape: tuple[int, ...] | None = None,
+) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
+    top, bottom, left, right = padding
+    n, c, h, w = *X_shape[:2], top + X_shape[2] + bottom, left + X_shape[3] + right
+    out_channels, _, kh, kw = weight_shape
+    (sh, sw), (dh, dw) = stride, dilation
+    out_h = output_size(h, window_size(kh, dh), sh, 0, 0)
+    out_w = output_size(w, window_size(kw, dw), sw, 0, 0)
+    depth, pixels = c * kh * kw, out_h * out_w
+    item = np.dtype(dtype).itemsize
+    small = dtype in ("float32", "float64") and depth * pixels * item <= SMALL and out_channels * pixels > 1
+    if not small or n != 1 or groups != 1 or data_format != "NCHW" or (kh, kw) == (1, 1):
+        return None
+    # What convolve.conv2d does to one block, with all of its arithmetic on shapes done: view, copy, multiply.
+    stored, array = np.dtype(dtype), np.ndarray
+    shape = (c, kh, kw, out_h, out_w)
+    steps = (h * w * item, dh * w * item, dw * item, sh * w * item, sw * item)
+    result = (1, out_channels, out_h, out_w) if result_shape is None else result_shape
+    probe = np.empty((n, c, h, w), stored)
+    if np.may_share_memory(array(shape, stored, probe, 0, steps).reshape(depth, pixels), probe):
+        return None  # a view, which BLAS multiplies in another order than a copy
+
+    is_padded, inside = any(padding), np.s_[:, :, top : h - bottom, left : w - right]
+    rows: tuple[int, ...] = (out_channels, depth) if out_channels > 1 else (depth,)
+
+    def run(X: Array, weight: Array, bias: Array | None = None) -> Array:
+        if is_padded:
+            padded = np.zeros((n, c, h, w), stored)
+            padded[inside] = X
+            X = padded
+        view: Array
+        try:
+            view = array(shape, stored, X, 0, steps)
+        except ValueError:  # its elements do not follow each other in memory
+            view = array(shape, stored, X.copy(), 0, steps)
+        Y: Array = weight.reshape(rows).dot(view.reshape(depth, pixels))
+        if bias is not None:
+            with np.errstate(all="ignore"):
+                Y = Y.reshape(out_channels, pixels)
+                Y += bias.reshape(-1, 1)
+        return Y.reshape(result)
+
+    return run
+
+
+#: Bytes of columns below which a product is so small that the arithmetic on shapes takes the time.
+SMALL = 2**18
