@@ -137,6 +137,8 @@ class Operands:
 
     def __init__(self, backend: str | None, **named: Any) -> None:
         self.since = dispatch.generation()
+        #: As they came: what is neutral becomes a NumPy array in ``named``.
+        self.given = tuple(named.values())
         #: Whether nothing but the signature decided that the call may run.
         self.is_settled = False
         self.backend: Backend = resolve(backend, *named.values())
@@ -218,7 +220,7 @@ class Operands:
         arrays = self.arrays(operation)
         own, like = self.backend.arrays, self.like
         result = own.deliver(compute(*arrays), like)
-        given = list(self.named.values())
+        given = self.given
         plain = getattr(own, "PLAIN", None)
         # a fork may have left the framework without its threads, which is found out at every call
         if key is None or plain is None or not self.is_settled or self.backend.was_forked:

@@ -51,7 +51,7 @@ def operator(name: str, inputs: int, parameters: dict[str, Any]) -> Callable[...
             )
         )
         # an object of its own: what ``outputs`` points at is overwritten by the next call of this thread
-        return _NDArray(_Handle(outputs[0].value if isinstance(outputs[0], _Handle) else outputs[0]))
+        return _NDArray(_Handle(outputs[0]))
 
     return run
 

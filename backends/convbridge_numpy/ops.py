@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides, output_size, window_size
+from convbridge.selection import precision
 from convbridge_numpy.engine import convolve, gradients, pool
 
 Array = np.ndarray[Any, Any]
@@ -190,18 +191,8 @@ def avg_pool2d_vjp(
 
 def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
     """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
-    return prepare_conv2d(
-        (1, 1, *X_shape),
-        (1, 1, *K_shape),
-        False,
-        dtype,
-        stride=(1, 1),
-        padding=Sides(0, 0, 0, 0),
-        dilation=(1, 1),
-        groups=1,
-        data_format="NCHW",
-        result_shape=(X_shape[0] - K_shape[0] + 1, X_shape[1] - K_shape[1] + 1),
-    )
+    (h, w), (kh, kw) = X_shape, K_shape
+    return _prepare_product((1, h, w), (1, 1, kh, kw), dtype, (1, 1), (1, 1), (h - kh + 1, w - kw + 1))
 
 
 def prepare_conv2d(
@@ -215,51 +206,77 @@ def prepare_conv2d(
     dilation: Pair,
     groups: int,
     data_format: str,
-    result_shape: tuple[int, ...] | None = None,
 ) -> Callable[..., Array] | None:
     """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
-    top, bottom, left, right = padding
-    n, c, h, w = *X_shape[:2], top + X_shape[2] + bottom, left + X_shape[3] + right
-    out_channels, _, kh, kw = weight_shape
-    (sh, sw), (dh, dw) = stride, dilation
-    out_h = output_size(h, window_size(kh, dh), sh, 0, 0)
-    out_w = output_size(w, window_size(kw, dw), sw, 0, 0)
-    depth, pixels = c * kh * kw, out_h * out_w
-    item = np.dtype(dtype).itemsize
-    small = dtype in ("float32", "float64") and depth * pixels * item <= SMALL and out_channels * pixels > 1
-    if not small or n != 1 or groups != 1 or data_format != "NCHW" or (kh, kw) == (1, 1):
+    if X_shape[0] != 1 or groups != 1 or data_format != "NCHW":
         return None
-    # What convolve.conv2d does to one block, with all of its arithmetic on shapes done: view, copy, multiply.
-    stored, array = np.dtype(dtype), np.ndarray
-    shape = (c, kh, kw, out_h, out_w)
-    steps = (h * w * item, dh * w * item, dw * item, sh * w * item, sw * item)
-    result = (1, out_channels, out_h, out_w) if result_shape is None else result_shape
-    probe = np.empty((n, c, h, w), stored)
-    if np.may_share_memory(array(shape, stored, probe, 0, steps).reshape(depth, pixels), probe):
-        return None  # a view, which BLAS multiplies in another order than a copy
-
+    top, bottom, left, right = padding
+    c, h, w = X_shape[1], top + X_shape[2] + bottom, left + X_shape[3] + right
+    out_h = output_size(h, window_size(weight_shape[2], dilation[0]), stride[0], 0, 0)
+    out_w = output_size(w, window_size(weight_shape[3], dilation[1]), stride[1], 0, 0)
+    correlate = _prepare_product((c, h, w), weight_shape, dtype, stride, dilation, (1, weight_shape[0], out_h, out_w))
     is_padded, inside = any(padding), np.s_[:, :, top : h - bottom, left : w - right]
-    rows: tuple[int, ...] = (out_channels, depth) if out_channels > 1 else (depth,)
+    if correlate is None or not (is_padded or has_bias):
+        return correlate
 
-    def run(X: Array, weight: Array, bias: Array | None = None) -> Array:
+    def run(X: Array, weight: Array, bias: Array | None) -> Array:
         if is_padded:
-            padded = np.zeros((n, c, h, w), stored)
+            padded = np.zeros((1, c, h, w), X.dtype)
             padded[inside] = X
             X = padded
+        Y: Array = correlate(X, weight)
+        if bias is not None:
+            with np.errstate(all="ignore"):
+                Y += bias.reshape(-1, 1, 1)
+        return Y
+
+    return run
+
+
+#: Bytes of columns up to which a product is so small that the arithmetic on shapes takes the time.
+SMALL = 2**18
+
+
+def _prepare_product(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    dtype: str,
+    stride: Pair,
+    dilation: Pair,
+    result: tuple[int, ...],
+) -> Callable[..., Array] | None:
+    """Do what ``convolve.conv2d`` does to one image and one block: view all windows, copy them, multiply once."""
+    (c, h, w), (out_channels, _, kh, kw), (out_h, out_w) = X_shape, weight_shape, result[-2:]
+    depth, pixels, stored, array = c * kh * kw, out_h * out_w, np.dtype(dtype), np.ndarray
+    item = stored.itemsize
+    is_small = depth * pixels * item <= SMALL and out_channels * pixels > 1 and (kh, kw) != (1, 1)
+    if not is_small or dtype not in ("float32", "float64") or precision() != "exact":
+        return None
+    shape = (c, kh, kw, out_h, out_w)
+    (sh, sw), (dh, dw) = stride, dilation
+    steps = (h * w * item, dh * w * item, dw * item, sh * w * item, sw * item)
+    probe = np.empty(X_shape, stored)
+    if np.may_share_memory(array(shape, stored, probe, 0, steps).reshape(depth, pixels), probe):
+        return None  # a view, which BLAS multiplies in another order than a copy
+    rows: tuple[int, ...] = (out_channels, depth) if out_channels > 1 else (depth,)
+
+    def run(X: Array, weight: Array, bias: None = None) -> Array:
         view: Array
         try:
             view = array(shape, stored, X, 0, steps)
         except ValueError:  # its elements do not follow each other in memory
             view = array(shape, stored, X.copy(), 0, steps)
-        Y: Array = weight.reshape(rows).dot(view.reshape(depth, pixels))
-        if bias is not None:
-            with np.errstate(all="ignore"):
-                Y = Y.reshape(out_channels, pixels)
-                Y += bias.reshape(-1, 1)
-        return Y.reshape(result)
+        Y: Array = weight.reshape(rows).dot(view.reshape(depth, pixels)).reshape(result)
+        return Y
 
-    return run
+    def run_matrix(X: Array, K: Array) -> Array:
+        view: Array
+        try:
+            view = array(shape, stored, X, 0, steps)
+        except ValueError:
+            view = array(shape, stored, X.copy(), 0, steps)
+        # the same, in the forms of these methods that take least time
+        Y: Array = K.ravel().dot(view.reshape(depth, pixels)).reshape(out_h, out_w)
+        return Y
 
-
-#: Bytes of columns below which a product is so small that the arithmetic on shapes takes the time.
-SMALL = 2**18
+    return run_matrix if len(result) == 2 else run

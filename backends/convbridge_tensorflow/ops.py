@@ -454,23 +454,20 @@ def avg_pool2d_vjp(
 
 def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
     """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
-    if dtype not in ("float32", "float64"):
+    (h, w), (kh, kw) = X_shape, K_shape
+    if dtype not in ("float32", "float64") or not tf.executing_eagerly():
         return None
+    stays = _stays_nchw((1, 1, h, w), (1, 1, kh, kw), dtype, (1, 1), Sides(0, 0, 0, 0), (1, 1), 1, "NCHW")
     raw, reshape = tf.raw_ops.Conv2D, tf.raw_ops.Reshape
-    image, kernel = tf.constant((1, *X_shape, 1)), tf.constant((*K_shape, 1, 1))
-    result = tf.constant((X_shape[0] - K_shape[0] + 1, X_shape[1] - K_shape[1] + 1))
-    if K_shape == (1, 1):
-        return None
+    # with one channel a change of the layout is a reshape
+    image, kernel = tf.constant((1, 1, h, w) if stays else (1, h, w, 1)), tf.constant((kh, kw, 1, 1))
+    result = tf.constant((h - kh + 1, w - kw + 1))
+    options = {"strides": (1, 1, 1, 1), "padding": "VALID", "data_format": "NCHW" if stays else "NHWC"}
 
     def run(X: Array, K: Array) -> Array:
         if not tf.executing_eagerly():
             raise NotPlannedError  # a compiler wants to see the shapes
-        Y = raw(
-            input=reshape(tensor=X, shape=image),
-            filter=reshape(tensor=K, shape=kernel),
-            strides=(1, 1, 1, 1),
-            padding="VALID",
-        )
+        Y = raw(input=reshape(tensor=X, shape=image), filter=reshape(tensor=K, shape=kernel), **options)
         return reshape(tensor=Y, shape=result)
 
     return run
