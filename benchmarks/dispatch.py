@@ -4,7 +4,10 @@ Every row is one problem in one backend, timed in three ways in the same run:
 the raw call, the raw call again (A/A: what is not 1.00 there is noise), and
 convbridge. A raw call is what one would write by hand for the same arrays: the
 axes that a matrix lacks and the weight's layout are part of it. NumPy has no
-operator, so its raw call is one block of im2col and one product.
+operator, so its raw call is one block of im2col and one product. LeNet's first
+layer is padded: there the raw calls use their operators' own padding, which
+skips products of zeros, while convbridge puts zeros around the image, as an
+infinite kernel element must meet them; that is no dispatch, and counted.
 
 The samples of all ways come in random order, each after a call that warms the
 caches. The fastest and the median of many are shown; what is added is the
@@ -22,6 +25,7 @@ import platform
 import random
 import statistics
 import sys
+import textwrap
 import time
 from itertools import repeat
 from typing import Any, NamedTuple
@@ -72,7 +76,7 @@ PROBLEMS = {
 
 
 def numpy_cases():
-    def correlate(X, K, bias):
+    def correlate(X, K):
         c, h, w = X.shape
         o, _, kh, kw = K.shape
         s, t = h - kh + 1, w - kw + 1
@@ -87,7 +91,7 @@ def numpy_cases():
             padded = np.zeros((n, c, h + 2 * p, w + 2 * p), X.dtype)
             padded[:, :, p : p + h, p : p + w] = X
             X = padded
-        return correlate(X[0], K, None)
+        return correlate(X[0], K)
 
     def corr2d(X, K):
         h, w = X.shape
@@ -307,14 +311,14 @@ def main() -> None:
         "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
     }
     print(f"{machine['processor']}, {machine['cpus']} CPUs, 1 thread each, load {machine['load'][0]:.1f}")
-    print(", ".join(f"{name} {version}" for name, version in versions(names).items()))
+    print(textwrap.fill(", ".join(f"{name} {version}" for name, version in versions(names).items()), 80))
     print(f"{options.repetitions} samples a way; a plain Python call takes {units[0] - units[1]:.0f} ns")
     print("nanoseconds: fastest (median)\n")
-    print(f"{'':26}{'raw':>15}{'convbridge':>17}{'added':>8}{'calls':>7}{'A/A':>6}")
+    print(f"{'':26}{'raw':>15}{'convbridge':>17}{'added':>8}{'calls':>8}{'A/A':>6}")
     for row in found:
         label = f"{row['backend']:11}{row['case']:15}"
         raw, own = (f"{row[way]['min']:.0f} ({row[way]['median']:.0f})" for way in ("raw", "own"))
-        print(f"{label}{raw:>15}{own:>17}{row['added']:8.0f}{row['added_in_plain_calls']:7.1f}{row['control']:6.2f}")
+        print(f"{label}{raw:>15}{own:>17}{row['added']:8.0f}{row['added_in_plain_calls']:8.4g}{row['control']:6.2f}")
     print("\nadded, per cent of raw; target")
     for row in found:
         target = row["target"]
