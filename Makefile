@@ -46,6 +46,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/dispatch.py
 
 # An interrupted installation leaves no mark behind and is done again.
 $(READY): pyproject.toml constraints/numpy1.txt

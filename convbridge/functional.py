@@ -9,6 +9,12 @@ arrays of its own of one dtype. The steps are the same in every function:
 3. read the arrays: what they are, their shapes, the dtype of the computation;
 4. resolve padding, check that windows fit and that the result can be held;
 5. convert, and call the backend's operator.
+
+A call whose signature has been through all of it before goes straight to 5,
+see :mod:`convbridge.dispatch`. So every function first makes a key and looks
+for a plan; whatever goes wrong on that way, the whole way decides, and words
+the error. The key is written out where it is made, for a call of a Python
+function costs a fifth of what all of this may.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convbridge import memory
+from convbridge.dispatch import PLANS, exact
 from convbridge.errors import ArgumentTypeError, ShapeError, received
 from convbridge.geometry import (
     NO_PADDING,
@@ -39,7 +46,7 @@ from convbridge.geometry import (
 )
 from convbridge.operands import FLOAT_DTYPES, Operands, compute_dtype, host_array
 from convbridge.protocol import Array
-from convbridge.selection import framework_of, resolve
+from convbridge.selection import _precision, _set, _used, framework_of, resolve
 
 __all__ = [
     "asarray",
@@ -54,6 +61,13 @@ __all__ = [
 ]
 
 DATA_FORMATS = ("NCHW", "NHWC")
+
+# The defaults of conv2d. Small integers and names are the same object everywhere in CPython;
+# where they are not, a key is made the longer way, and is as right.
+_ZERO, _ONE, _NCHW = 0, 1, "NCHW"
+
+# The choices in force; a key holds all three.
+_used_now, _set_now, _precision_now = _used.get, _set.get, _precision.get
 POOL_MODES = ("max", "avg")
 
 
@@ -118,7 +132,9 @@ def _check_memory(operands: Operands, sides: Sides, spatial: tuple[int, int], re
     padded[spatial[1]] += sides.left + sides.right
     backend = operands.backend
     on_host = operands.like is None or backend.arrays.on_host(operands.like)
-    memory.check_size(tuple(least), tuple(padded), operands.dtype, backend.spec.max_elements, on_host=on_host)
+    operands.is_settled = memory.check_size(
+        tuple(least), tuple(padded), operands.dtype, backend.spec.max_elements, on_host=on_host
+    )
 
 
 # --------------------------------------------------------------------------- conversion
@@ -291,23 +307,69 @@ def conv2d(
     array([[[[19., 25.],
              [37., 43.]]]], dtype=float32)
     """
+    key = None
+    try:
+        if stride is _ONE and padding is _ZERO and dilation is _ONE and groups is _ONE and data_format is _NCHW:
+            geometry = None  # as most calls leave it; to be the same object is to be of the same type
+        else:
+            geometry = exact((stride, padding, dilation, groups, data_format))
+        key = (
+            "conv2d",
+            type(X),
+            X.shape,
+            X.dtype,
+            type(weight),
+            weight.shape,
+            weight.dtype,
+            None if bias is None else (type(bias), bias.shape, bias.dtype),
+            geometry,
+            backend if backend is None else (backend, type(backend)),
+            _used_now(),
+            _set_now(),
+            _precision_now(),
+        )
+        return PLANS[key](X, weight, bias)
+    except Exception:
+        pass  # the whole way decides, and words the error
+    return run_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend, key)
+
+
+def run_conv2d(
+    X: Any,
+    weight: Any,
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+    data_format: Any,
+    backend: str | None,
+    key: tuple[Any, ...] | None = None,
+) -> Array:
+    """Go the whole way of :func:`conv2d`; also what a compiler can trace, which cannot follow a context variable."""
     call = read_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend)
     operands = call.operands
-    own = operands.backend.arrays
-    arrays = operands.arrays("conv2d")
+    own, ops = operands.backend.arrays, operands.backend.ops
     if call.result[0] == 0 and None not in call.result:
+        arrays = operands.arrays("conv2d")
         return own.deliver(own.empty_batch(call.result, tuple(arrays)), operands.like)
-    result = operands.backend.ops.conv2d(
-        arrays[0],
-        arrays[1],
-        arrays[2] if bias is not None else None,
-        stride=call.stride,
-        padding=call.padding,
-        dilation=call.dilation,
-        groups=call.groups,
-        data_format=data_format,
-    )
-    return own.deliver(result, operands.like)
+    keywords: dict[str, Any] = {
+        "stride": call.stride,
+        "padding": call.padding,
+        "dilation": call.dilation,
+        "groups": call.groups,
+        "data_format": data_format,
+    }
+    shapes = (operands.shapes["X"], operands.shapes["weight"], bias is not None, operands.dtype)
+
+    def compute(X: Array, weight: Array, bias: Array | None = None) -> Array:
+        return ops.conv2d(X, weight, bias, **keywords)
+
+    def prepare() -> Any:
+        make = getattr(ops, "prepare_conv2d", None)
+        return None if make is None else make(*shapes, **keywords)
+
+    return operands.run("conv2d", compute, key, prepare)
 
 
 def check_grad_output(operands: Operands, result: tuple[Any, ...]) -> None:
@@ -497,37 +559,58 @@ def pool2d(
     array([[2., 3.],
            [5., 6.]], dtype=float32)
     """
+    key = None
+    try:
+        arguments = (pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend)
+        choices = (_used_now(), _set_now(), _precision_now())
+        key = ("pool2d", type(X), X.shape, X.dtype, exact(arguments), choices)
+        return PLANS[key](X)
+    except Exception:
+        pass  # the whole way decides, and words the error
+    return run_pool2d(
+        X, pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend, key
+    )
+
+
+def run_pool2d(
+    X: Any,
+    pool_size: Any,
+    mode: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: Any,
+    count_include_pad: Any,
+    data_format: Any,
+    backend: str | None,
+    key: tuple[Any, ...] | None = None,
+) -> Array:
+    """Go the whole way of :func:`pool2d`; also what a compiler can trace, which cannot follow a context variable."""
     call = read_pool2d(
         X, pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend
     )
     operands = call.operands
-    backend_now, own = operands.backend, operands.backend.arrays
-    (image,) = operands.arrays(f"{mode}_pool2d")
+    own = operands.backend.arrays
+    operation = f"{mode}_pool2d"
+    operator = getattr(operands.backend.ops, operation)
     rank = len(call.result)
     if rank == 4 and call.result[0] == 0 and None not in call.result:
-        return own.deliver(own.empty_batch(call.result, (image,)), operands.like)
-    batch = own.add_leading_axes(image, 4 - rank)
-    layout = "NCHW" if rank == 2 else data_format
-    if mode == "max":
-        pooled = backend_now.ops.max_pool2d(
-            batch,
-            call.kernel,
-            stride=call.stride,
-            padding=call.padding,
-            dilation=call.dilation,
-            data_format=layout,
-        )
-    else:
-        pooled = backend_now.ops.avg_pool2d(
-            batch,
-            call.kernel,
-            stride=call.stride,
-            padding=call.padding,
-            counted=call.counted,
-            dilation=call.dilation,
-            data_format=layout,
-        )
-    return own.deliver(own.drop_leading_axes(pooled, 4 - rank), operands.like)
+        return own.deliver(own.empty_batch(call.result, tuple(operands.arrays(operation))), operands.like)
+    keywords: dict[str, Any] = {
+        "stride": call.stride,
+        "padding": call.padding,
+        "dilation": call.dilation,
+        "data_format": "NCHW" if rank == 2 else data_format,
+    }
+    if mode == "avg":
+        keywords["counted"] = call.counted
+    kernel = call.kernel
+
+    def compute(image: Array) -> Array:
+        pooled = operator(own.add_leading_axes(image, 4 - rank), kernel, **keywords)
+        return own.drop_leading_axes(pooled, 4 - rank)
+
+    return operands.run(operation, compute, key)
 
 
 class Pool2DCall(NamedTuple):
@@ -612,28 +695,53 @@ def check_pool2d(X: Any, pool_size: Any, mode: str, *, backend: str | None = Non
 # --------------------------------------------------------------------------- the chapters' functions
 
 
-def _correlate(operands: Operands, x_axes: int, k_axes: int, kernel: tuple[Any, ...], *, flip: bool = False) -> Array:
+def _recall(name: str, X: Any, K: Any, backend: str | None) -> tuple[tuple[Any, ...] | None, Array | None]:
+    """Return a call's key and, if there is a plan, its result; None for what there is not."""
+    key = None
+    try:
+        choices = (_used_now(), _set_now(), _precision_now())
+        key = (name, type(X), X.shape, X.dtype, type(K), K.shape, K.dtype, backend, type(backend), choices)
+        return key, PLANS[key](X, K)
+    except Exception:
+        return key, None  # the whole way decides, and words the error
+
+
+def _correlate(
+    operands: Operands,
+    x_axes: int,
+    k_axes: int,
+    kernel: tuple[Any, ...],
+    key: tuple[Any, ...] | None,
+    *,
+    flip: bool = False,
+) -> Array:
     """Run conv2d on arrays that lack leading axes, and remove those axes again."""
     shape = operands.shapes["X"]
     spatial = (len(shape) - 2, len(shape) - 1)
     size = (kernel[-2], kernel[-1])
     _, sides, (height, width) = _fit(operands, Padding(NO_PADDING, ""), spatial, size, (1, 1), (1, 1), "K")
     _check_memory(operands, sides, spatial, (kernel[0] if k_axes == 0 else 1, height, width))
-    image, weight = operands.arrays("conv2d")
-    own = operands.backend.arrays
-    if flip:
-        weight = own.flip(weight)
-    result = operands.backend.ops.conv2d(
-        own.add_leading_axes(image, x_axes),
-        own.add_leading_axes(weight, k_axes),
-        None,
-        stride=(1, 1),
-        padding=NO_PADDING,
-        dilation=(1, 1),
-        groups=1,
-        data_format="NCHW",
-    )
-    return own.deliver(own.drop_leading_axes(result, 1 if k_axes == 0 else 2), operands.like)
+    own, ops = operands.backend.arrays, operands.backend.ops
+    shapes = (shape, kernel, operands.dtype)
+
+    def compute(image: Array, weight: Array) -> Array:
+        result = ops.conv2d(
+            own.add_leading_axes(image, x_axes),
+            own.add_leading_axes(own.flip(weight) if flip else weight, k_axes),
+            None,
+            stride=(1, 1),
+            padding=NO_PADDING,
+            dilation=(1, 1),
+            groups=1,
+            data_format="NCHW",
+        )
+        return own.drop_leading_axes(result, 1 if k_axes == 0 else 2)
+
+    def prepare() -> Any:
+        make = None if flip or k_axes != 2 else getattr(ops, "prepare_corr2d", None)
+        return None if make is None else make(*shapes)
+
+    return operands.run("conv2d", compute, key, prepare)
 
 
 def check_channels(operands: Operands, image: tuple[Any, ...], kernel_channels: int) -> None:
@@ -676,10 +784,28 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
     array([[19., 25.],
            [37., 43.]], dtype=float32)
     """
+    key = None
+    try:
+        key = (
+            "corr2d",
+            type(X),
+            X.shape,
+            X.dtype,
+            type(K),
+            K.shape,
+            K.dtype,
+            backend if backend is None else (backend, type(backend)),
+            _used_now(),
+            _set_now(),
+            _precision_now(),
+        )
+        return PLANS[key](X, K)
+    except Exception:
+        pass  # the whole way decides, and words the error
     operands = Operands(backend, X=X, K=K)
     operands.axes("X", (2,), "(H, W)")
     kernel = operands.axes("K", (2,), "(kh, kw)", known=True)
-    return _correlate(operands, 2, 2, kernel)
+    return _correlate(operands, 2, 2, kernel, key)
 
 
 def convolve2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -715,10 +841,13 @@ def convolve2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
     array([[ 5., 11.],
            [23., 29.]], dtype=float32)
     """
+    key, result = _recall("convolve2d", X, K, backend)
+    if result is not None:
+        return result
     operands = Operands(backend, X=X, K=K)
     operands.axes("X", (2,), "(H, W)")
     kernel = operands.axes("K", (2,), "(kh, kw)", known=True)
-    return _correlate(operands, 2, 2, kernel, flip=True)
+    return _correlate(operands, 2, 2, kernel, key, flip=True)
 
 
 def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -756,11 +885,14 @@ def corr2d_multi_in(X: Any, K: Any, *, backend: str | None = None) -> Array:
     array([[ 56.,  72.],
            [104., 120.]], dtype=float32)
     """
+    key, result = _recall("corr2d_multi_in", X, K, backend)
+    if result is not None:
+        return result
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (3,), "(C, kh, kw)", known=True)
     check_channels(operands, image, kernel[0])
-    return _correlate(operands, 1, 1, kernel)
+    return _correlate(operands, 1, 1, kernel, key)
 
 
 def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -801,11 +933,14 @@ def corr2d_multi_in_out(X: Any, K: Any, *, backend: str | None = None) -> Array:
            [[27., 37.],
             [57., 67.]]], dtype=float32)
     """
+    key, result = _recall("corr2d_multi_in_out", X, K, backend)
+    if result is not None:
+        return result
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (4,), "(O, C, kh, kw)", known=True)
     check_channels(operands, image, kernel[1])
-    return _correlate(operands, 1, 0, kernel)
+    return _correlate(operands, 1, 0, kernel, key)
 
 
 def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Array:
@@ -843,6 +978,9 @@ def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Ar
     array([[[40., 51.],
             [62., 73.]]], dtype=float32)
     """
+    key, result = _recall("corr2d_multi_in_out_1x1", X, K, backend)
+    if result is not None:
+        return result
     operands = Operands(backend, X=X, K=K)
     image = operands.axes("X", (3,), "(C, H, W)")
     kernel = operands.axes("K", (4,), "(O, C, 1, 1)", known=True)
@@ -850,6 +988,9 @@ def corr2d_multi_in_out_1x1(X: Any, K: Any, *, backend: str | None = None) -> Ar
         raise ShapeError(f"K must be of height and width 1. {received(K=K)}")
     check_channels(operands, image, kernel[1])
     _check_memory(operands, NO_PADDING, (1, 2), (kernel[0], *image[1:]))
-    columns, rows = operands.arrays("conv2d")
     own = operands.backend.arrays
-    return own.deliver(own.tensordot(own.reshape(rows, (kernel[0], kernel[1])), columns), operands.like)
+
+    def compute(image: Array, weight: Array) -> Array:
+        return own.tensordot(own.reshape(weight, (kernel[0], kernel[1])), image)
+
+    return operands.run("conv2d", compute, key)

@@ -69,7 +69,7 @@ def in_words(size: int) -> str:
 
 def check_size(
     result: tuple[int, ...], padded: tuple[int, ...], dtype: str, max_elements: int, *, on_host: bool = True
-) -> None:
+) -> bool:
     """Refuse a call whose padded input and result do not fit into memory.
 
     Parameters
@@ -83,6 +83,11 @@ def check_size(
     on_host : bool, default True
         Whether the arrays live in the machine's memory rather than a device's.
 
+    Returns
+    -------
+    bool
+        Whether the answer is always the same, however much memory there is.
+
     Raises
     ------
     ShapeError
@@ -91,11 +96,12 @@ def check_size(
     Examples
     --------
     >>> check_size((1, 1, 2, 2), (1, 1, 3, 3), "float32", 2**31)
+    True
     """
     largest = max(prod(result), prod(padded))
     needed = (prod(result) + prod(padded)) * _ITEM_SIZE[dtype]
     if needed < _ALWAYS_FINE and largest < max_elements:
-        return
+        return True
     shapes = received(padded_input_shape=padded, result_shape=result, dtype=dtype)
     if largest >= max_elements:
         raise ShapeError(
@@ -107,3 +113,4 @@ def check_size(
             f"The padded input and the result must fit into memory: together they take {in_words(needed)}, of which "
             f"{in_words(_available())} are available. {shapes}"
         )
+    return False

@@ -7,10 +7,12 @@ nested lists are neutral, a framework's tensor is looked at and left alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from convbridge import dispatch
 from convbridge.errors import ArgumentError, ArgumentTypeError, MixedBackendsError, ShapeError, received
 from convbridge.protocol import Array
 from convbridge.registry import Backend, spec
@@ -144,6 +146,11 @@ class Operands:
     """
 
     def __init__(self, backend: str | None, **named: Any) -> None:
+        self.since = dispatch.generation()
+        #: As they came: what is neutral becomes a NumPy array in ``named``.
+        self.given = tuple(named.values())
+        #: Whether nothing but the signature decided that the call may run.
+        self.is_settled = False
         self.backend: Backend = resolve(backend, *named.values())
         self.named: dict[str, Any] = {}
         self.shapes: dict[str, tuple[Any, ...]] = {}
@@ -193,3 +200,55 @@ class Operands:
         self.backend.start(operation, self.dtype)
         convert = self.backend.arrays.asarray
         return [convert(obj, self.dtype, self.like) for obj in self.named.values()]
+
+    def run(
+        self,
+        operation: str,
+        compute: Callable[..., Array],
+        key: tuple[Any, ...] | None,
+        prepare: Callable[[], Callable[..., Array] | None] | None = None,
+    ) -> Array:
+        """Convert, compute and deliver; leave a plan for the next call of this signature.
+
+        Parameters
+        ----------
+        operation : str
+            Name of an operation of :class:`convbridge.protocol.OpsModule`.
+        compute : callable
+            Takes the converted arrays to the result. It outlives the call, so
+            it must not hold an array.
+        key : tuple or None
+            Of the plan; None where the call has none.
+        prepare : callable, optional
+            Returns what takes the arrays, where no conversion is needed, to
+            what is delivered; or None.
+
+        Returns
+        -------
+        array
+        """
+        arrays = self.arrays(operation)
+        own, like = self.backend.arrays, self.like
+        result = own.deliver(compute(*arrays), like)
+        given = self.given
+        plain = getattr(own, "PLAIN", None)
+        # a fork may have left the framework without its threads, which is found out at every call
+        if key is None or plain is None or not self.is_settled or self.backend.was_forked:
+            return result
+        if dispatch.is_plain(given, plain):
+            ready = all(type(a) in plain and a.dtype == b.dtype for a, b in zip(given, arrays))
+            prepared = prepare() if prepare is not None and ready else None
+            dispatch.remember(key, prepared or self._plan(compute), self.since)
+        return result
+
+    def _plan(self, compute: Callable[..., Array]) -> Callable[..., Array]:
+        """Return a plan that converts, computes and delivers, and holds no array."""
+        convert, deliver = self.backend.arrays.asarray, self.backend.arrays.deliver
+        dtype, is_neutral = self.dtype, self.like is None
+
+        def plan(*arrays: Any) -> Array:
+            like = None if is_neutral else arrays[0]
+            converted = [None if array is None else convert(array, dtype, like) for array in arrays]
+            return deliver(compute(*converted), like)
+
+        return plan

@@ -17,6 +17,9 @@ signature test check them):
 ``listing``, optional
     The book's own listing, and the framework's autograd around it.
 
+What stands in :class:`PlannedArraysModule` and :class:`PreparedOpsModule` may
+be left out: calls are then the same, and their dispatch takes longer.
+
 A backend trusts its arguments. The facade has checked them: four integers of
 padding, pairs of integers, arrays of the backend's own type and of one dtype.
 """
@@ -37,7 +40,9 @@ __all__ = [
     "LayersModule",
     "ListingModule",
     "OpsModule",
+    "PlannedArraysModule",
     "Pool2DConfig",
+    "PreparedOpsModule",
 ]
 
 #: An array of whichever framework; only the backend that owns it knows more.
@@ -227,6 +232,45 @@ class OpsModule(Protocol):
         data_format: str,
     ) -> Array:
         """Return the gradient of X: each window's is shared by its elements."""
+
+
+class PlannedArraysModule(ArraysModule, Protocol):
+    """Optional: a backend whose calls may be planned, see :mod:`convbridge.dispatch`."""
+
+    @property
+    def PLAIN(self) -> tuple[type, ...]:  # noqa: N802  (a constant of the module)
+        """The very classes, no subclasses, whose shapes are always known and which ``ops`` computes as they are."""
+
+
+class PreparedOpsModule(OpsModule, Protocol):
+    """Optional: operators for calls whose shapes are known, with all that depends on shapes done once.
+
+    What is returned takes arrays of the classes in ``PLAIN``, of these shapes
+    and this dtype, in any layout in memory and on any device, and returns
+    what is delivered, bit for bit what the general way gives; or it raises,
+    and the call goes the general way. None: always the general way. Either
+    function may be left out.
+    """
+
+    def prepare_corr2d(
+        self, X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str
+    ) -> Callable[..., Array] | None:
+        """Return what takes (X, K), two matrices."""
+
+    def prepare_conv2d(
+        self,
+        X_shape: tuple[int, ...],
+        weight_shape: tuple[int, ...],
+        has_bias: bool,
+        dtype: str,
+        *,
+        stride: Pair,
+        padding: Sides,
+        dilation: Pair,
+        groups: int,
+        data_format: str,
+    ) -> Callable[..., Array] | None:
+        """Return what takes (X, weight, bias); bias is None where ``has_bias`` is false."""
 
 
 class ChapterModule(Protocol):

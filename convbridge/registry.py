@@ -25,6 +25,7 @@ from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import Any, cast
 
+from convbridge import dispatch
 from convbridge.errors import (
     BackendBrokenError,
     BackendNotInstalledError,
@@ -232,6 +233,7 @@ def refresh() -> None:
             _loaded.pop(name, None)
     importlib.invalidate_caches()
     selection.forget()
+    dispatch.forget()
 
 
 def spec(name: str) -> BackendSpec:

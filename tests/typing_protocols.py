@@ -23,7 +23,14 @@ import convbridge_torch.layers
 import convbridge_torch.listing
 import convbridge_torch.ops
 
-from convbridge.protocol import ArraysModule, BackendSpec, ChapterModule, LayersModule, ListingModule, OpsModule
+from convbridge.protocol import (
+    BackendSpec,
+    ChapterModule,
+    LayersModule,
+    ListingModule,
+    PlannedArraysModule,
+    PreparedOpsModule,
+)
 
 specs: list[BackendSpec] = [
     convbridge_numpy.SPEC,
@@ -32,26 +39,26 @@ specs: list[BackendSpec] = [
     convbridge_mxnet.SPEC,
 ]
 
-numpy_arrays: ArraysModule = convbridge_numpy.arrays
-numpy_ops: OpsModule = convbridge_numpy.ops
+numpy_arrays: PlannedArraysModule = convbridge_numpy.arrays
+numpy_ops: PreparedOpsModule = convbridge_numpy.ops
 numpy_chapter: ChapterModule = convbridge_numpy.chapter
 numpy_layers: LayersModule = convbridge_numpy.layers
 numpy_listing: ListingModule = convbridge_numpy.listing
 
-torch_arrays: ArraysModule = convbridge_torch.arrays
-torch_ops: OpsModule = convbridge_torch.ops
+torch_arrays: PlannedArraysModule = convbridge_torch.arrays
+torch_ops: PreparedOpsModule = convbridge_torch.ops
 torch_chapter: ChapterModule = convbridge_torch.chapter
 torch_layers: LayersModule = convbridge_torch.layers
 torch_listing: ListingModule = convbridge_torch.listing
 
-tensorflow_arrays: ArraysModule = convbridge_tensorflow.arrays
-tensorflow_ops: OpsModule = convbridge_tensorflow.ops
+tensorflow_arrays: PlannedArraysModule = convbridge_tensorflow.arrays
+tensorflow_ops: PreparedOpsModule = convbridge_tensorflow.ops
 tensorflow_chapter: ChapterModule = convbridge_tensorflow.chapter
 tensorflow_layers: LayersModule = convbridge_tensorflow.layers
 tensorflow_listing: ListingModule = convbridge_tensorflow.listing
 
-mxnet_arrays: ArraysModule = convbridge_mxnet.arrays
-mxnet_ops: OpsModule = convbridge_mxnet.ops
+mxnet_arrays: PlannedArraysModule = convbridge_mxnet.arrays
+mxnet_ops: PreparedOpsModule = convbridge_mxnet.ops
 mxnet_chapter: ChapterModule = convbridge_mxnet.chapter
 mxnet_layers: LayersModule = convbridge_mxnet.layers
 mxnet_listing: ListingModule = convbridge_mxnet.listing

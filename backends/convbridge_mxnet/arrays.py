@@ -21,6 +21,9 @@ Array = Any
 
 nd = mx.nd
 
+#: The classes of which calls are planned: dense arrays.
+PLAIN = (nd.NDArray,)
+
 
 def _reason(cause: Exception) -> str:
     """Find the sentence in MXNet's message, which is a C++ stack trace with one line that says something."""

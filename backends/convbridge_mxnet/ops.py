@@ -10,11 +10,14 @@ MXNet's errors surface at the call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from convbridge.dispatch import NotPlannedError
 from convbridge.geometry import Pair, Sides
 from convbridge_mxnet import autograd_lock
 from convbridge_mxnet._compat import mxnet as mx
+from convbridge_mxnet._invoke import operator, reshape
 from convbridge_mxnet.arrays import dtype_name, finish
 
 Array = Any
@@ -342,3 +345,56 @@ def avg_pool2d_vjp(
         )
 
     return _gradients(compute, (X,), grad_output)[0]
+
+
+# --------------------------------------------------------------------------- prepared calls
+
+
+def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
+    correlate = operator("Convolution", 2, {"no_bias": True, "kernel": K_shape, "num_filter": 1})
+    image, kernel = reshape((1, 1, *X_shape)), reshape((1, 1, *K_shape))
+    matrix = reshape((X_shape[0] - K_shape[0] + 1, X_shape[1] - K_shape[1] + 1))
+
+    def run(X: Array, K: Array) -> Array:
+        if nd.Convolution is not _convolution:
+            raise NotPlannedError  # automatic mixed precision has put its own in its place
+        return finish(lambda: matrix(correlate(image(X), kernel(K))))
+
+    return run
+
+
+def prepare_conv2d(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    has_bias: bool,
+    dtype: str,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
+    if data_format != "NCHW":
+        return None
+    is_padded = any(padding)
+    sides = {"mode": "constant", "pad_width": (0, 0, 0, 0, *padding), "constant_value": 0.0}
+    pad = operator("Pad", 1, sides)
+    parameters = {"no_bias": not has_bias, "kernel": tuple(weight_shape[2:]), "num_filter": weight_shape[0]}
+    usual = {"stride": (1, 1), "dilate": (1, 1), "num_group": 1}
+    given = {"stride": stride, "dilate": dilation, "num_group": groups}
+    # parameters that are left out need not be read
+    parameters |= {name: value for name, value in given.items() if value != usual[name]}
+    correlate = operator("Convolution", 3 if has_bias else 2, parameters)
+
+    def run(X: Array, weight: Array, bias: Array | None) -> Array:
+        if nd.Convolution is not _convolution:
+            raise NotPlannedError  # automatic mixed precision has put its own in its place
+        return finish(lambda: correlate(pad(X) if is_padded else X, *((weight,) if bias is None else (weight, bias))))
+
+    return run
+
+
+_convolution = nd.Convolution

@@ -8,6 +8,9 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+#: The classes of which calls are planned.
+PLAIN = (np.ndarray,)
+
 
 def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Array:
     """Convert to a C-contiguous array of native byte order."""

@@ -7,11 +7,14 @@ channels first, no padding, float32 or float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from convbridge.geometry import Pair, Sides
+from convbridge.geometry import Pair, Sides, output_size, window_size
+from convbridge.selection import precision
 from convbridge_numpy.engine import convolve, gradients, pool
 
 Array = np.ndarray[Any, Any]
@@ -182,3 +185,124 @@ def avg_pool2d_vjp(
             share = grad / _window_counts(image, pool_size, stride, padding, counted, dilation)
         dX = gradients.avg_pool2d_input(share, size, pool_size, stride, dilation)
         return np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
+
+
+# --------------------------------------------------------------------------- prepared calls
+
+
+def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
+    (h, w), (kh, kw) = X_shape, K_shape
+    return _prepare_product((1, h, w), (1, 1, kh, kw), dtype, (1, 1), (1, 1), (h - kh + 1, w - kw + 1))
+
+
+def prepare_conv2d(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    has_bias: bool,
+    dtype: str,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
+    if X_shape[0] != 1 or groups != 1 or data_format != "NCHW":
+        return None
+    top, bottom, left, right = padding
+    c, h, w = X_shape[1], top + X_shape[2] + bottom, left + X_shape[3] + right
+    out_h = output_size(h, window_size(weight_shape[2], dilation[0]), stride[0], 0, 0)
+    out_w = output_size(w, window_size(weight_shape[3], dilation[1]), stride[1], 0, 0)
+    correlate = _prepare_product((c, h, w), weight_shape, dtype, stride, dilation, (1, weight_shape[0], out_h, out_w))
+    is_padded, inside = any(padding), np.s_[:, :, top : h - bottom, left : w - right]
+    if correlate is None or not (is_padded or has_bias):
+        return correlate
+
+    def run(X: Array, weight: Array, bias: Array | None) -> Array:
+        if is_padded:
+            padded = np.zeros((1, c, h, w), X.dtype)
+            padded[inside] = X
+            X = padded
+        Y: Array = correlate(X, weight)
+        if bias is not None:
+            with np.errstate(all="ignore"):
+                Y += bias.reshape(-1, 1, 1)
+        return Y
+
+    return run
+
+
+#: Bytes of columns up to which a product is so small that the arithmetic on shapes takes the time.
+SMALL = 2**18
+
+
+def _prepare_product(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    dtype: str,
+    stride: Pair,
+    dilation: Pair,
+    result: tuple[int, ...],
+) -> Callable[..., Array] | None:
+    """Do what ``convolve.conv2d`` does to one image and one block: view all windows, copy them, multiply once."""
+    (c, h, w), (out_channels, _, kh, kw), (out_h, out_w) = X_shape, weight_shape, result[-2:]
+    depth, pixels, stored, array = c * kh * kw, out_h * out_w, np.dtype(dtype), np.ndarray
+    item = stored.itemsize
+    is_small = depth * pixels * item <= SMALL and out_channels * pixels > 1 and (kh, kw) != (1, 1)
+    if not is_small or dtype not in ("float32", "float64") or precision() != "exact":
+        return None
+    shape = (c, kh, kw, out_h, out_w)
+    (sh, sw), (dh, dw) = stride, dilation
+    steps = (h * w * item, dh * w * item, dw * item, sh * w * item, sw * item)
+    probe = np.empty(X_shape, stored)
+    if np.may_share_memory(array(shape, stored, probe, 0, steps).reshape(depth, pixels), probe):
+        return None  # a view, which BLAS multiplies in another order than a copy
+    rows: tuple[int, ...] = (out_channels, depth) if out_channels > 1 else (depth,)
+
+    def run(X: Array, weight: Array, bias: None = None) -> Array:
+        view: Array
+        try:
+            view = array(shape, stored, X, 0, steps)
+        except ValueError:  # its elements do not follow each other in memory
+            view = array(shape, stored, X.copy(), 0, steps)
+        Y: Array = weight.reshape(rows).dot(view.reshape(depth, pixels)).reshape(result)
+        return Y
+
+    def run_matrix(X: Array, K: Array) -> Array:
+        view: Array
+        try:
+            view = array(shape, stored, X, 0, steps)
+        except ValueError:
+            view = array(shape, stored, X.copy(), 0, steps)
+        # the same, in the forms of these methods that take least time
+        Y: Array = K.ravel().dot(view.reshape(depth, pixels)).reshape(out_h, out_w)
+        return Y
+
+    chosen: Callable[..., Array] = run_matrix if len(result) == 2 else run
+    return _quietly(chosen) if _dot_warns() else chosen
+
+
+@cache
+def _dot_warns() -> bool:
+    """Tell whether this NumPy's ``dot`` reports infinities and NaNs, as newer ones do."""
+    columns = np.full((9, 36), np.inf, np.float32)
+    columns[::2] = 0
+    try:
+        with np.errstate(all="raise"):
+            for rows in (np.zeros(9, np.float32), np.zeros((4, 9), np.float32)):
+                rows.dot(columns)
+    except FloatingPointError:
+        return True
+    return False
+
+
+def _quietly(compute: Callable[..., Array]) -> Callable[..., Array]:
+    """Infinities and NaNs are values here, as in the other frameworks; telling NumPy so takes its time."""
+
+    def run(*arrays: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return compute(*arrays)
+
+    return run

@@ -12,6 +12,9 @@ from convbridge import chapter, functional, gradients, layers
 
 Array = Any
 
+#: The classes of which calls are planned: no symbols of a graph, no variables.
+PLAIN = (tf.__internal__.EagerTensor,)  # not type(tf.constant(0)), which would start the devices
+
 # AutoGraph rewrites whatever a traced function calls, line by line. The facade has nothing
 # to rewrite: its conditions are about shapes and arguments, not about tensors.
 for _module in (chapter, functional, gradients, layers):

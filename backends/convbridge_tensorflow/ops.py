@@ -5,7 +5,9 @@ uninitialised memory, corrupt the heap or have no gradient for legal calls. So
 a call is first rewritten into one that every kernel gets right:
 
 * padding is put on with ``tf.pad``, the operator then runs ``VALID``;
-* channels last, the one layout with kernels for every dtype and gradient;
+* channels last, the one layout with kernels for every dtype and gradient; a
+  call that needs nothing of the rest stays in NCHW where a probe shows, once a
+  process, that the processor's operator takes that (:func:`_takes_nchw`);
 * an axis whose kernel has one element is subsampled, not strided;
 * rows and columns that no window reads are cut off, and an axis with a single
   output has stride 1;
@@ -19,10 +21,13 @@ be of unknown size: lengths are then scalars of the graph.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import tensorflow as tf
 
+from convbridge.dispatch import NotPlannedError
 from convbridge.geometry import Pair, Sides, window_size
 from convbridge.selection import precision
 from convbridge_tensorflow.arrays import length, on_host
@@ -89,6 +94,10 @@ def conv2d(
 ) -> Array:
     """Cross-correlate."""
     dtype = _compute_dtype(X)
+    if isinstance(X, _Eager) and _stays_nchw(
+        tuple(X.shape), tuple(weight.shape), dtype.name, stride, padding, dilation, groups, data_format
+    ):
+        return _native(stride, padding, bias is not None)(X, weight, bias)
     image = _pad(_channels_last(tf.cast(X, dtype), data_format), padding, 0.0)
     kernel = tf.transpose(tf.cast(weight, dtype), (2, 3, 1, 0))
     if image.shape[3] is None:
@@ -97,6 +106,73 @@ def conv2d(
     if bias is not None:
         Y = tf.nn.bias_add(Y, tf.cast(bias, dtype))
     return _own_batch(_as_given(tf.cast(Y, X.dtype), data_format), X)
+
+
+#: A tensor that has values; a graph's layouts are the business of its compiler.
+_Eager = tf.__internal__.EagerTensor
+
+
+@cache
+def _takes_nchw() -> bool:
+    """Tell whether this process' operator takes NCHW, forward and for both gradients, and gets it right.
+
+    TensorFlow itself has channels-last kernels alone on the processor; oneDNN,
+    which may be switched off, also has the others, in float32.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        return False  # which device runs a call is known only when it runs
+    raw = tf.raw_ops
+    image = tf.reshape(tf.range(2.0 * 3 * 5 * 6), (2, 3, 5, 6))
+    kernel = tf.reshape(tf.range(3.0 * 2 * 3 * 4), (3, 2, 3, 4))
+    grad = tf.reshape(tf.range(2.0 * 4 * 3 * 5), (2, 4, 3, 5))
+    found = []
+    for data_format, move in (("NCHW", tf.identity), ("NHWC", lambda x: tf.transpose(x, (0, 2, 3, 1)))):
+        options = {"strides": (1, 1, 1, 1), "padding": "VALID", "data_format": data_format}
+        X, dY = move(image), move(grad)
+        try:
+            Y = raw.Conv2D(input=X, filter=kernel, **options)
+            dX = raw.Conv2DBackpropInput(input_sizes=X.shape, filter=kernel, out_backprop=dY, **options)
+            dW = raw.Conv2DBackpropFilter(input=X, filter_sizes=kernel.shape, out_backprop=dY, **options)
+        except tf.errors.OpError:
+            return False
+        found.append((_channels_last(Y, data_format), _channels_last(dX, data_format), dW))
+    return all(bool(tf.reduce_all(tf.equal(a, b))) for a, b in zip(*found))
+
+
+def _stays_nchw(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    dtype: str,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> bool:
+    """Tell whether a call is dense and safe as it stands (see :func:`_correlate`), and in NCHW."""
+    if data_format != "NCHW" or dtype != "float32" or groups != 1 or dilation != (1, 1) or X_shape[0] == 0:
+        return False
+    sizes = (X_shape[2] + padding.top + padding.bottom, X_shape[3] + padding.left + padding.right)
+    for n, taps, step in zip(sizes, weight_shape[2:], stride):
+        if step > 1 and (taps == 1 or n - taps < step or (n - taps) % step):
+            return False
+    return tf.executing_eagerly() and _takes_nchw()
+
+
+def _native(stride: Pair, padding: Sides, has_bias: bool) -> Callable[..., Array]:
+    """Return the operators for calls of :func:`_stays_nchw`, with their arguments made once."""
+    raw = tf.raw_ops
+    top, bottom, left, right = padding
+    is_padded = any(padding)
+    sides, order = tf.constant([[0, 0], [0, 0], [top, bottom], [left, right]]), tf.constant((2, 3, 1, 0))
+    options = {"strides": (1, 1, *stride), "padding": "VALID", "data_format": "NCHW"}
+
+    def run(X: Array, weight: Array, bias: Array | None) -> Array:
+        image = raw.Pad(input=X, paddings=sides) if is_padded else X
+        Y = raw.Conv2D(input=image, filter=raw.Transpose(x=weight, perm=order), **options)
+        return raw.BiasAdd(value=Y, bias=bias, data_format="NCHW") if has_bias else Y
+
+    return run
 
 
 def _compute_dtype(X: Array) -> Any:
@@ -371,3 +447,53 @@ def avg_pool2d_vjp(
         )
 
     return _gradients(compute, (X,), grad_output)[0]
+
+
+# --------------------------------------------------------------------------- prepared calls
+
+
+def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
+    (h, w), (kh, kw) = X_shape, K_shape
+    if dtype not in ("float32", "float64") or not tf.executing_eagerly():
+        return None
+    stays = _stays_nchw((1, 1, h, w), (1, 1, kh, kw), dtype, (1, 1), Sides(0, 0, 0, 0), (1, 1), 1, "NCHW")
+    raw, reshape = tf.raw_ops.Conv2D, tf.raw_ops.Reshape
+    # with one channel a change of the layout is a reshape
+    image, kernel = tf.constant((1, 1, h, w) if stays else (1, h, w, 1)), tf.constant((kh, kw, 1, 1))
+    result = tf.constant((h - kh + 1, w - kw + 1))
+    options = {"strides": (1, 1, 1, 1), "padding": "VALID", "data_format": "NCHW" if stays else "NHWC"}
+
+    def run(X: Array, K: Array) -> Array:
+        if not tf.executing_eagerly():
+            raise NotPlannedError  # a compiler wants to see the shapes
+        Y = raw(input=reshape(tensor=X, shape=image), filter=reshape(tensor=K, shape=kernel), **options)
+        return reshape(tensor=Y, shape=result)
+
+    return run
+
+
+def prepare_conv2d(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    has_bias: bool,
+    dtype: str,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
+    if not _stays_nchw(X_shape, weight_shape, dtype, stride, padding, dilation, groups, data_format):
+        return None
+
+    native = _native(stride, padding, has_bias)
+
+    def run(X: Array, weight: Array, bias: Array | None) -> Array:
+        if not tf.executing_eagerly():
+            raise NotPlannedError  # a compiler wants to see the shapes
+        return native(X, weight, bias)
+
+    return run

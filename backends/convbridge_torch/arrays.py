@@ -11,6 +11,9 @@ from convbridge.errors import ArgumentTypeError, received
 
 Array = torch.Tensor
 
+#: The classes of which calls are planned: no fake tensors of a compiler, nobody's subclass.
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+
 
 def asarray(obj: Any, dtype: str | None = None, like: Array | None = None) -> Array:
     """Copy a NumPy array to where ``like`` lives, or cast a tensor."""

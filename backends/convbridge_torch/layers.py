@@ -29,7 +29,8 @@ class Conv2D(torch.nn.Module):
     def forward(self, X: Any) -> Array:
         """Cross-correlate a batch of images."""
         c = self.config
-        Y: Array = functional.conv2d(
+        run = functional.run_conv2d if torch.compiler.is_compiling() else functional.conv2d
+        Y: Array = run(
             X,
             self.weight,
             self.bias,
@@ -95,7 +96,8 @@ class _Pool2D(torch.nn.Module):
     def forward(self, X: Any) -> Array:
         """Pool a batch of images."""
         c = self.config
-        Y: Array = functional.pool2d(
+        run = functional.run_pool2d if torch.compiler.is_compiling() else functional.pool2d
+        Y: Array = run(
             X,
             c.kernel_size,
             self.mode,

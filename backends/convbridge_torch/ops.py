@@ -10,12 +10,14 @@ memory format.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  (PyTorch's own convention)
 
+from convbridge.dispatch import NotPlannedError
 from convbridge.geometry import Pair, Sides, output_size, window_size
 from convbridge.selection import precision
 
@@ -304,3 +306,72 @@ def avg_pool2d_vjp(
         )
 
     return _gradients(compute, (X,), grad_output)[0]
+
+
+# --------------------------------------------------------------------------- prepared calls
+
+
+def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
+    (h, w), (kh, kw) = X_shape, K_shape
+    out_h, out_w = h - kh + 1, w - kw + 1
+    if not _keeps_the_bound(dtype, 1):
+        return None
+    wanted, correlate, may_be_cuda = getattr(torch, dtype), torch.conv2d, _may_be_cuda()
+
+    def run(X: Array, K: Array) -> Array:
+        if may_be_cuda and X.is_cuda:
+            raise NotPlannedError
+        # a view, not a reshape, which a tensor that is not dense would pass
+        Y = correlate(X.view(1, 1, h, w), K.view(1, 1, kh, kw)).view(out_h, out_w)
+        return Y if Y.dtype is wanted else Y.to(wanted)  # automatic mixed precision changes it
+
+    return run
+
+
+def prepare_conv2d(
+    X_shape: tuple[int, ...],
+    weight_shape: tuple[int, ...],
+    has_bias: bool,
+    dtype: str,
+    *,
+    stride: Pair,
+    padding: Sides,
+    dilation: Pair,
+    groups: int,
+    data_format: str,
+) -> Callable[..., Array] | None:
+    """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
+    if not _keeps_the_bound(dtype, X_shape[0]) or data_format != "NCHW":
+        return None
+    sizes = (X_shape[2] + padding.top + padding.bottom, X_shape[3] + padding.left + padding.right)
+    for n, k, step, spread in zip(sizes, weight_shape[2:], stride, dilation):
+        if step > 1 and (k == 1 or output_size(n, window_size(k, spread), step, 0, 0) == 1):
+            return None  # see _unstrided
+    wanted, correlate, strided, may_be_cuda = getattr(torch, dtype), torch.conv2d, torch.strided, _may_be_cuda()
+    is_padded = any(padding)
+
+    def run(X: Array, weight: Array, bias: Array | None) -> Array:
+        if X.layout is not strided or (may_be_cuda and X.is_cuda):
+            raise NotPlannedError
+        Y = correlate(_pad(X, padding, 0.0) if is_padded else X, weight, bias, stride, 0, dilation, groups)
+        return Y if Y.dtype is wanted else Y.to(wanted)  # automatic mixed precision changes it
+
+    def run_plain(X: Array, weight: Array, bias: Array | None) -> Array:
+        if X.layout is not strided or (may_be_cuda and X.is_cuda):
+            raise NotPlannedError
+        Y = correlate(X, weight, bias)  # arguments that are left out need not be read
+        return Y if Y.dtype is wanted else Y.to(wanted)
+
+    is_plain = not is_padded and (stride, dilation, groups) == ((1, 1), (1, 1), 1)
+    return run_plain if is_plain else run
+
+
+def _may_be_cuda() -> bool:
+    """Tell whether a tensor can live where TF32 has to be switched off."""
+    return torch.cuda.is_available()
+
+
+def _keeps_the_bound(dtype: str, batch: int) -> bool:
+    """Tell whether the processor's operator needs no switch and no cast; NNPACK takes batches from 16 on."""
+    return dtype in ("float32", "float64") and batch < 16
