@@ -82,6 +82,7 @@ __all__ = [
     "registry",
     "same_padding",
     "set_backend",
+    "testing",
     "to_numpy",
     "use_backend",
     "use_precision",

@@ -25,7 +25,7 @@ import numpy as np
 import pytest
 
 import convbridge
-from convbridge import registry, selection
+from convbridge import dispatch, registry, selection
 from convbridge.errors import BackendNotInstalledError, ConvbridgeError
 
 VARIABLE = "CONVBRIDGE_TEST_BACKENDS"
@@ -78,6 +78,14 @@ def pytest_generate_tests(metafunc):
             for name, reason in _missing.items()
         ]
         metafunc.parametrize("backend", names)
+
+
+@pytest.fixture(autouse=True)
+def no_plans_of_other_tests():
+    """Let every test check its calls from the start: a plan would go around what a test puts in an operator's place."""
+    dispatch.forget()
+    yield
+    dispatch.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -44,6 +44,27 @@ def test_a_difference_is_exit_code_1_and_can_be_run_again(capsys, install):
     assert main(["parity", "--only", name, *arguments]) == 1
 
 
+def test_the_cause_of_a_difference_is_named(capsys, install):
+    install(
+        "fake",
+        ops="""
+        _conv2d = conv2d
+        def conv2d(X, weight, bias, *, padding, **keywords):
+            top, bottom, left, right = padding
+            return _conv2d(X, weight, bias, padding=type(padding)(bottom, top, right, left), **keywords)
+        """,
+    )
+    arguments = [
+        "--backends",
+        "fake",
+        "--in-process",
+        "--select",
+        "conv2d/2x4-same_upper/NCHW/float64 and value",
+    ]
+    assert main(["parity", *arguments]) == 1
+    assert "explained by: SAME_LOWER padding" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_missing_backend_is_exit_code_2(capsys, install):
     install("absent", framework="no_such_framework")
     assert main(["parity", "--only", "conv2d/1x1/NCHW/float64/whole", "--backends", "numpy,absent"]) == 2

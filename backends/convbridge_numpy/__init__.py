@@ -12,7 +12,10 @@ SPEC = BackendSpec(
     package="convbridge_numpy",
     framework="numpy",
     array_types=(),  # NumPy arrays are neutral: they are computed by whoever was chosen
-    layer_types=("convbridge_numpy.layers:Conv2D", "convbridge_numpy.chapter:Conv2D"),
+    layer_types=tuple(
+        f"convbridge_numpy.{name}"
+        for name in ("layers:Conv2D", "layers:MaxPool2D", "layers:AvgPool2D", "chapter:Conv2D")
+    ),
     aliases=("np",),
     install_hint="pip install numpy",
     unsupported={

@@ -70,7 +70,7 @@ def parity(
     a crash, 2 for a backend that was asked for and is missing.
     """
     from convbridge.parity import recorded
-    from convbridge.parity.matrix import run_matrix
+    from convbridge.parity.matrix import name_causes, run_matrix
 
     for path in (record, html, junit):
         if path is not None and not path.absolute().parent.is_dir():
@@ -90,6 +90,7 @@ def parity(
             watch=recorder,
             progress=advance,
         )
+    name_causes(matrix)
     matrix.facts["selection"] = _selection(select, only or [], cases, against)
     if against is not None:
         matrix.facts["against"] = str(against)

@@ -23,8 +23,8 @@ What is exact, and what rounding may do:
     The same by other means, and the insistence that both agree.
 ``expected``
     What the oracle says about a case: values, bounds, what must be exact.
-``laws``
-    What holds between results, without any oracle.
+``laws``, ``trials``
+    What must hold whatever the numbers are, and numbers that know how far off they may be.
 
 Cases:
 
@@ -45,6 +45,15 @@ Runs:
     Answers in a file, compared where a framework cannot be installed.
 ``fuzz``
     Many random cases in this process.
+
+Causes, and users' own code (:mod:`convbridge.testing`):
+
+``explain``, ``calls``, ``hypotheses``, ``precision``, ``symptoms``
+    What explains a difference, by a closed list.
+``comparison``, ``sides``, ``tree``, ``differences``, ``yardsticks``
+    The parts of ``assert_parity``.
+``conformance``, ``contract``, ``layer_checks``, ``journal``
+    Whether a backend is one; what was judged, kept for a report.
 """
 
 from __future__ import annotations

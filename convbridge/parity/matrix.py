@@ -36,6 +36,7 @@ from convbridge.parity.results import (
     FAILURES,
     MISSING,
     ORACLE,
+    REAL_DIFFERENCE,
     Comparison,
     Detail,
     Matrix,
@@ -46,7 +47,7 @@ from convbridge.parity.results import (
 )
 from convbridge.parity.worker import Worker, agreed, framework_version
 
-__all__ = ["Record", "run_matrix"]
+__all__ = ["Record", "name_causes", "run_matrix"]
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int], None]
@@ -55,6 +56,8 @@ Watcher = Callable[[Case, Mapping[str, Outcome]], None]
 
 #: Failures whose numbers are kept; the others are listed without.
 _MOST_DETAILS = 200
+#: Failures whose cause is looked for, at a tenth of a second or more each.
+_MOST_CAUSES = 20
 
 
 class Record(Protocol):
@@ -143,6 +146,43 @@ def run_matrix(
     judge.finish()
     journal.record_matrix(judge.matrix)
     return judge.matrix
+
+
+def name_causes(matrix: Matrix, most: int = _MOST_CAUSES) -> None:
+    """Look for the causes of real differences, and add them to the reasons.
+
+    Of each cell against the oracle the first failure is explained, as long as
+    there are not too many.
+
+    Parameters
+    ----------
+    matrix : Matrix
+        Its comparisons are replaced by those that say more.
+    most : int
+        How many failures to explain.
+
+    Examples
+    --------
+    >>> matrix = run_matrix(["numpy"], cases=lattice(lambda case: "stride2/NCHW/float64" in case.name))
+    >>> name_causes(matrix)  # nothing to explain
+    >>> matrix.agrees
+    True
+    """
+    from convbridge.parity.explain import explain
+
+    explained: set[tuple[Row, str, str]] = set()
+    for number, comparison in enumerate(matrix.comparisons):
+        if len(explained) >= most:
+            return
+        if comparison.right != ORACLE or comparison.verdict != REAL_DIFFERENCE:
+            continue
+        case, detail = matrix.cases[comparison.case], matrix.details.get((comparison.case, comparison.result))
+        where = (row_of(case), comparison.left, comparison.result)
+        if where in explained or detail is None or comparison.left not in detail.outputs:
+            continue
+        explained.add(where)
+        cause = explain(detail.outputs[comparison.left], case, result=comparison.result)
+        matrix.comparisons[number] = comparison._replace(reason=f"{comparison.reason}; {cause}")
 
 
 # --------------------------------------------------------------------------- getting the outcomes
