@@ -53,12 +53,13 @@ def conv2d(
     data_format: str,
 ) -> Array:
     """Cross-correlate."""
-    image = _pad(_widen(_channels_first(X, data_format)), padding, 0.0)
+    image = _widen(_channels_first(X, data_format))
+    last = data_format == "NHWC"
     with np.errstate(all="ignore"):  # infinities and NaNs are values here, as in the other frameworks
-        Y = convolve.conv2d(image, _widen(weight), stride, dilation, groups)
+        Y = convolve.conv2d(image, _widen(weight), stride, padding, dilation, groups, channels_last=last)
         if bias is not None:
             Y += bias.reshape(-1, 1, 1)
-        return _as_given(Y, data_format).astype(X.dtype, copy=False)
+        return (Y.transpose(0, 2, 3, 1) if last else Y).astype(X.dtype, copy=False)
 
 
 def max_pool2d(
@@ -131,14 +132,14 @@ def conv2d_vjp(
     data_format: str,
 ) -> tuple[Array, Array, Array | None]:
     """Return the gradients of X, weight and bias."""
-    image = _pad(_widen(_channels_first(X, data_format)), padding, 0.0)
-    kernels, grad = _widen(weight), _widen(_channels_first(grad_output, data_format))
+    image, kernels = _widen(_channels_first(X, data_format)), _widen(weight)
+    grad = _widen(_channels_first(grad_output, data_format))
+    size, kernel = (image.shape[2], image.shape[3]), (weight.shape[2], weight.shape[3])
     with np.errstate(all="ignore"):
-        dX = gradients.conv2d_input(kernels, grad, (image.shape[2], image.shape[3]), stride, dilation, groups)
-        dW = gradients.conv2d_weight(image, grad, (weight.shape[2], weight.shape[3]), stride, dilation, groups)
+        dX = gradients.conv2d_input(kernels, grad, size, stride, padding, dilation, groups)
+        dW = gradients.conv2d_weight(image, grad, kernel, stride, padding, dilation, groups)
         db = None if bias is None else grad.sum(axis=(0, 2, 3)).astype(X.dtype, copy=False)
-        cropped = np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
-        return cropped, dW.astype(X.dtype, copy=False), db
+        return _as_given(dX, data_format).astype(X.dtype, copy=False), dW.astype(X.dtype, copy=False), db
 
 
 def max_pool2d_vjp(

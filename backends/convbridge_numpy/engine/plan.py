@@ -1,0 +1,113 @@
+"""Which algorithm computes a convolution: a table of shapes, and the reason for each row.
+
+``plan(...)`` looks at numbers alone, so the same call is always computed in the
+same way, and anyone can ask why. The rows, of which the first that fits is
+taken (P is the number of output pixels of the whole batch):
+
+=====================  ==================================================================
+engine                 where
+=====================  ==================================================================
+depthwise              one input channel for each group, kernels of moderate size
+grouped                other groups: each is planned by itself
+pointwise.small        1x1, no padding, few channels; small products [1]_
+pointwise.merged       1x1, no padding, a batch of images of few pixels
+pointwise.large        other 1x1 without padding
+lowered.planar         few channels, small weights; small products [1]_
+lowered.channels_last  more channels, enough pixels to reorder the weights for; small
+                       products [1]_
+im2col.channels_last   enough pixels, weights that fit the cache
+im2col.planar          the rest: few pixels, large weights
+=====================  ==================================================================
+
+.. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
+   that they are fast: OpenBLAS on AVX-512, one thread.
+
+All of them keep the rounding bound of a dot product.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from convbridge.geometry import Pair
+from convbridge_numpy.engine import machine
+
+#: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
+COPIED_WEIGHTS = 5 * 2**20
+
+
+class Plan(NamedTuple):
+    """What was decided, and why.
+
+    Attributes
+    ----------
+    engine : str
+        Module and function under ``convbridge_numpy.engine``.
+    reason : str
+        In words.
+    """
+
+    engine: str
+    reason: str
+
+
+@lru_cache(maxsize=512)
+def plan(
+    images: int,
+    channels: int,
+    outputs: int,
+    kernel: Pair,
+    out_size: Pair,
+    *,
+    stride: Pair = (1, 1),
+    dilation: Pair = (1, 1),
+    padded: bool = False,
+    groups: int = 1,
+    item_size: int = 4,
+) -> Plan:
+    """Choose an engine.
+
+    Parameters
+    ----------
+    images, channels, outputs : int
+        N, C and O.
+    kernel, out_size, stride, dilation : (int, int)
+        Of the operation and its result.
+    padded : bool
+        Whether there is padding.
+    groups : int
+        Blocks of channels.
+    item_size : int
+        Bytes of an element.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> plan(1, 2048, 512, (1, 1), (7, 7)).engine
+    'pointwise.large'
+    """
+    if groups > 1:
+        if groups == channels and kernel[0] * kernel[1] <= 49:
+            return Plan("depthwise", "one input channel a group: nothing to multiply matrices for")
+        return Plan("grouped", "every group is a convolution of its own")
+    pixels = out_size[0] * out_size[1]
+    depth = channels * kernel[0] * kernel[1]
+    small = machine.small_products()
+    if kernel == (1, 1) and not padded:
+        if small and channels <= 96 and outputs >= 8:
+            return Plan("pointwise.small", f"{channels} channels: tiles read where they lie beat packed panels")
+        if images > 1 and pixels <= 256 and images * pixels * channels * item_size <= 2**23:
+            return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
+        return Plan("pointwise.large", "the image is the matrix")
+    if small and dilation[0] == 1:
+        if depth <= 400 and channels < 16:
+            return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
+        if depth <= 1700 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+            return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
+    if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+        return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
+    return Plan("im2col.planar", "the weights serve as they are")
