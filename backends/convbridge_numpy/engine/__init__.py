@@ -4,7 +4,7 @@
     Which of them computes a convolution, and why.
 ``convolve``
     The plan, carried out.
-``pointwise``, ``lowered``, ``im2col``, ``depthwise``
+``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``toeplitz``
     Convolution.
 ``products``, ``machine``
     Small matrix products, and where they are fast.

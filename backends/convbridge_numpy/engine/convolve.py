@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import depthwise, im2col, lowered, pointwise
+from convbridge_numpy.engine import depthwise, im2col, lowered, pointwise, toeplitz
 from convbridge_numpy.engine.plan import plan
 from convbridge_numpy.engine.window import Window
 
@@ -21,7 +21,8 @@ Array = np.ndarray[Any, Any]
 Engine = Callable[[Array, Array, Window, Array], None]
 
 ENGINES: dict[str, Engine] = {
-    "depthwise": depthwise.taps,
+    "depthwise.by_channel": depthwise.by_channel,
+    "toeplitz.filter_image": toeplitz.filter_image,
     "pointwise.small": pointwise.small,
     "pointwise.merged": pointwise.merged,
     "pointwise.large": pointwise.large,

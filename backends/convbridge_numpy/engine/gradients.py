@@ -11,7 +11,8 @@ the output.
     the pixels fall into s x s classes, each of which met every s-th element of
     the kernel: s x s correlations with smaller kernels, and no product that is
     known to be zero. Where there are few input channels, or the kernel is
-    dilated as well, each window's columns are weight^T x dY instead, added back
+    dilated as well, or where reordering the weights would take longer than using
+    them, each window's columns are weight^T x dY instead, added back
     to where im2col took them from (col2im).
 ``conv2d_weight``
     A kernel element met every pixel of its tap: dY x columns^T, summed over
@@ -41,9 +42,16 @@ import numpy as np
 from convbridge.geometry import Pair, Sides, window_size
 from convbridge_numpy.engine import convolve, im2col
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Padded, Window, windows
 
 Array = np.ndarray[Any, Any]
+
+#: Output pixels of a batch below which the weights are better left as they lie.
+FEW_PIXELS = 300
+
+#: Pixels of an image from which on its gradient of a 1x1 kernel is not joined with others.
+ENOUGH_ALONE = 512
 
 #: Input channels from which on correlations are faster than adding columns back.
 MANY_CHANNELS = 12
@@ -90,7 +98,11 @@ def conv2d_input(
            [2., 5., 3.]])
     """
     per_group = weight.shape[1]
-    if stride != (1, 1) and (dilation != (1, 1) or (groups == 1 and per_group < MANY_CHANNELS)):
+    strided, one_tap = stride != (1, 1), weight.shape[2:] == (1, 1)
+    pixels = grad.shape[0] * grad.shape[2] * grad.shape[3]
+    by_columns = strided and (dilation != (1, 1) or (groups == 1 and per_group < MANY_CHANNELS))
+    too_heavy = weight.nbytes // groups > COPIED_WEIGHTS or pixels < FEW_PIXELS
+    if by_columns or (too_heavy and groups == 1 and not one_tap):
         return _columns_back(weight, grad, size, stride, padding, dilation, groups)
     shape = (grad.shape[0], per_group * groups, *size)
     swapped = _swap(weight, groups)
@@ -109,9 +121,9 @@ def conv2d_input(
             if 0 in part.shape or 0 in taps.shape:
                 continue
             numbers = [(f + b - p) // s for f, b, p, s in zip(first, padding[::2], (row, column), stride)]
-            pixels = np.empty(part.shape, grad.dtype)
-            _correlate_back(taps, grad, (-numbers[0], -numbers[1]), (1, 1), groups, pixels)
-            part[...] = pixels
+            together = np.empty(part.shape, grad.dtype)
+            _correlate_back(taps, grad, (-numbers[0], -numbers[1]), (1, 1), groups, together)
+            part[...] = together
     return result
 
 
@@ -155,31 +167,41 @@ def _columns_back(
 ) -> Array:
     """Add each window's columns back to where they came from."""
     out_channels, per_group, kh, kw = weight.shape
-    n, _, out_h, out_w = grad.shape
-    per_bank = out_channels // groups
+    number, out_w = grad.shape[0], grad.shape[3]
+    per_bank, depth = out_channels // groups, per_group * kh * kw
     top, bottom, left, right = padding
-    result = np.empty((n, per_group * groups, *size), grad.dtype)
-    depth = per_group * kh * kw
-    transposed = np.ascontiguousarray(weight.reshape(groups, per_bank, depth).transpose(0, 2, 1))
-    rows = max(1, im2col.BLOCK_BYTES // 2 // (depth * out_w * grad.itemsize))
+    window = Window((kh, kw), stride, padding, dilation, (grad.shape[2], out_w))
+    result = np.empty((number, per_group * groups, *size), grad.dtype)
     with Scratch() as scratch:
+        memory = gathered = None
         padded = scratch((per_group, top + size[0] + bottom, left + size[1] + right), grad.dtype)
-        memory = scratch((depth * min(rows, out_h) * out_w,), grad.dtype)
-        for sample in range(n):
-            for group in range(groups):
-                padded[...] = 0
-                source = grad[sample, group * per_bank : (group + 1) * per_bank]
-                for first in range(0, out_h, rows):
-                    last = min(first + rows, out_h)
-                    columns = memory[: depth * (last - first) * out_w].reshape(depth, -1)
-                    np.matmul(transposed[group], source[:, first:last].reshape(per_bank, -1), out=columns)
-                    blocks = columns.reshape(per_group, kh, kw, last - first, out_w)
+        for group in range(groups):
+            own = slice(group * per_group, (group + 1) * per_group)
+            bank = slice(group * per_bank, (group + 1) * per_bank)
+            matrix = weight[bank].reshape(per_bank, depth).T
+            for images, rows in im2col.blocks(number, window, depth, grad.itemsize):
+                count, height = images.stop - images.start, rows.stop - rows.start
+                source = grad[images, bank, rows]
+                if count > 1:
+                    gathered = scratch((source.size,), grad.dtype) if gathered is None else gathered
+                    together = gathered[: source.size].reshape(per_bank, count, height, out_w)
+                    together[...] = source.transpose(1, 0, 2, 3)
+                    source = together
+                size_now = depth * count * height * out_w
+                memory = scratch((size_now,), grad.dtype) if memory is None else memory
+                columns = memory[:size_now].reshape(depth, -1)
+                np.matmul(matrix, source.reshape(per_bank, -1), out=columns)
+                blocks = columns.reshape(per_group, kh, kw, count, height, out_w)
+                for index in range(count):
+                    if rows.start == 0:
+                        padded[...] = 0
                     for p in range(kh):
                         for q in range(kw):
-                            offset = (first * stride[0] + p * dilation[0], q * dilation[1])
-                            _tap(padded, offset, stride, (last - first, out_w))[...] += blocks[:, p, q]
-                inside = padded[:, top : top + size[0], left : left + size[1]]
-                result[sample, group * per_group : (group + 1) * per_group] = inside
+                            offset = (rows.start * stride[0] + p * dilation[0], q * dilation[1])
+                            _tap(padded, offset, stride, (height, out_w))[...] += blocks[:, p, q, index]
+                    if rows.stop == window.outputs[0]:
+                        inside = padded[:, top : top + size[0], left : left + size[1]]
+                        result[images.start + index, own] = inside
     return result
 
 
@@ -215,46 +237,59 @@ def conv2d_weight(
     """
     channels, out_channels = image.shape[1], grad.shape[1]
     per_group, per_bank = channels // groups, out_channels // groups
-    result = np.zeros((out_channels, per_group, *kernel), grad.dtype)
+    result = np.empty((out_channels, per_group, *kernel), grad.dtype)
     window = Window(kernel, stride, padding, dilation, (grad.shape[2], grad.shape[3]))
     for group in range(groups):
         own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
-        _add_weight(image[:, own], grad[:, bank], window, result[bank])
+        _weight_of_group(image[:, own], grad[:, bank], window, result[bank])
     return result
 
 
-def _add_weight(image: Array, grad: Array, window: Window, result: Array) -> None:
-    """Add the gradient of one group's weight to ``result``."""
+def _weight_of_group(image: Array, grad: Array, window: Window, result: Array) -> None:
+    """Write the gradient of one group's weight to ``result``."""
     channels, out_channels, out_w = image.shape[1], grad.shape[1], grad.shape[3]
     depth = channels * prod(window.kernel)
-    matrix = result.reshape(out_channels, depth)
     as_it_is = window.kernel == window.stride == (1, 1) and not window.padded
+    parts = im2col.blocks(len(image), window, depth, grad.itemsize)
+    if as_it_is and grad.shape[2] * out_w >= ENOUGH_ALONE:  # images as they lie, one by one
+        parts = ((slice(index, index + 1), slice(0, grad.shape[2])) for index in range(len(image)))
     with Scratch() as scratch:
         padded = Padded(image, window.padding, scratch)
         memory = gathered = None
-        product = scratch((out_channels, depth), grad.dtype)
-        for images, rows in im2col.blocks(len(image), window, depth, grad.itemsize):
+        # BLAS is a little faster with the longer side in front, which pays where transposing back is cheap
+        turned = out_channels <= 128 and depth * out_channels <= 2**18
+        total = scratch((depth, out_channels), grad.dtype) if turned else result.reshape(out_channels, depth)
+        product = None
+        for images, rows in parts:
             count, height = images.stop - images.start, rows.stop - rows.start
             source = grad[images, :, rows]
-            if count == 1:
-                outer = source[0].reshape(out_channels, height * out_w)
-            else:
+            if count > 1:
                 gathered = scratch((source.size,), grad.dtype) if gathered is None else gathered
                 together = gathered[: source.size].reshape(out_channels, count, height, out_w)
                 together[...] = source.transpose(1, 0, 2, 3)
                 outer = together.reshape(out_channels, -1)
+            else:
+                outer = source[0].reshape(out_channels, height * out_w)
             if as_it_is and count == 1:
                 inner = image[images.start, :, rows].reshape(channels, -1)
             else:
                 shape = (channels, *window.kernel, count, height, out_w)
                 memory = scratch((prod(shape),), grad.dtype) if memory is None else memory
                 columns = memory[: prod(shape)].reshape(shape)
-                for index in range(images.start, images.stop):
-                    view = windows(padded[index], window.kernel, window.stride, window.dilation)
-                    columns[:, :, :, index - images.start] = view[0, :, :, :, rows]
+                for index in range(count):
+                    one = padded[images.start + index]
+                    view = windows(one, window.kernel, window.stride, window.dilation)
+                    columns[:, :, :, index] = view[0, :, :, :, rows]
                 inner = columns.reshape(depth, -1)
-            np.matmul(outer, inner.T, out=product)
-            matrix += product
+            factors = (inner, outer.T) if turned else (outer, inner.T)
+            if images.start == rows.start == 0:
+                np.matmul(*factors, out=total)
+                continue
+            product = scratch(total.shape, grad.dtype) if product is None else product
+            np.matmul(*factors, out=product)
+            np.add(total, product, out=total)
+        if turned:
+            result.reshape(out_channels, depth)[...] = total.T
 
 
 def max_pool2d_input(image: Array, pooled: Array, grad: Array, pool_size: Pair, stride: Pair, dilation: Pair) -> Array:

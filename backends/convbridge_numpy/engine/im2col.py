@@ -30,7 +30,8 @@ from typing import Any
 import numpy as np
 
 from convbridge_numpy.engine.arena import Scratch
-from convbridge_numpy.engine.window import Padded, Window, windows, zero_border
+from convbridge_numpy.engine.products import weight_matrix
+from convbridge_numpy.engine.window import Padded, PaddedLast, Window, windows
 
 Array = np.ndarray[Any, Any]
 
@@ -101,10 +102,10 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     array([[19., 25.],
            [37., 43.]])
     """
-    outputs, channels, kh, kw = weight.shape
+    _, channels, kh, kw = weight.shape
     out_w = window.outputs[1]
     depth = channels * kh * kw
-    matrix = weight.reshape(outputs, depth)
+    matrix = weight_matrix(weight)
     with Scratch() as scratch:
         memory = None
         product = _Product(scratch)
@@ -144,29 +145,20 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
            [37., 43.]])
     """
     outputs, channels, kh, kw = weight.shape
-    height, width = image.shape[2:]
     out_w = window.outputs[1]
     depth = channels * kh * kw
-    top, bottom, left, right = window.padding
     with Scratch() as scratch:
         matrix = scratch((outputs, kh * kw, channels), image.dtype)
         matrix.reshape(outputs, kh, kw, channels)[...] = weight.transpose(0, 2, 3, 1)
-        turned = scratch((1, top + height + bottom, left + width + right, channels), image.dtype)
-        inside = (slice(top, top + height), slice(left, left + width))
-        if window.padded:
-            zero_border(turned.transpose(0, 3, 1, 2), inside)
         product = _Product(scratch)
         memory = None
-        last = -1
+        padded = PaddedLast(image, window.padding, scratch)
         for images, rows in blocks(len(image), window, depth, image.itemsize):
             shape = (images.stop - images.start, rows.stop - rows.start, out_w, kh, kw, channels)
             memory = scratch((prod(shape),), image.dtype) if memory is None else memory
             columns = memory[: prod(shape)].reshape(shape)
             for index in range(images.start, images.stop):
-                if index != last:
-                    turned[0, inside[0], inside[1]] = image[index].transpose(1, 2, 0)
-                    last = index
-                view = windows(turned.transpose(0, 3, 1, 2), window.kernel, window.stride, window.dilation)
+                view = windows(padded[index], window.kernel, window.stride, window.dilation)
                 columns[index - images.start] = view[0].transpose(3, 4, 1, 2, 0)[rows]
             product(matrix.reshape(outputs, depth), columns.reshape(-1, depth).T, result[images, :, rows])
 

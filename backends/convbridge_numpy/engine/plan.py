@@ -7,8 +7,9 @@ taken (P is the number of output pixels of the whole batch):
 =====================  ==================================================================
 engine                 where
 =====================  ==================================================================
-depthwise              one input channel for each group, kernels of moderate size
+depthwise.by_channel   one input channel for each group
 grouped                other groups: each is planned by itself
+toeplitz.filter_image  one channel, few kernels, and images that are not small
 pointwise.small        1x1, no padding, few channels; small products [1]_
 pointwise.merged       1x1, no padding, a batch of images of few pixels
 pointwise.large        other 1x1 without padding
@@ -91,12 +92,16 @@ def plan(
     'pointwise.large'
     """
     if groups > 1:
-        if groups == channels and kernel[0] * kernel[1] <= 49:
-            return Plan("depthwise", "one input channel a group: nothing to multiply matrices for")
+        if groups == channels:
+            return Plan("depthwise.by_channel", "one input channel a group: nothing to multiply matrices for")
         return Plan("grouped", "every group is a convolution of its own")
     pixels = out_size[0] * out_size[1]
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
+    if channels == 1 and outputs <= 4 and kernel[1] > 1 and dilation[0] == 1 and stride[1] <= 2 and pixels >= 2**12:
+        return Plan(
+            "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
+        )
     if kernel == (1, 1) and not padded:
         if small and channels <= 96 and outputs >= 8:
             return Plan("pointwise.small", f"{channels} channels: tiles read where they lie beat packed panels")

@@ -56,7 +56,7 @@ def large(image: Array, weight: Array, window: Window, result: Array) -> None:
            [ 8., 10.]])
     """
     outputs, channels = weight.shape[:2]
-    used, matrix = _used(image, window), weight.reshape(outputs, channels)
+    used, matrix = _used(image, window), products.weight_matrix(weight)
     with Scratch() as scratch:
         copy = None if window.stride == (1, 1) else scratch(used.shape[1:], image.dtype)
         for pixels, target in zip(used, result):
@@ -88,7 +88,7 @@ def merged(image: Array, weight: Array, window: Window, result: Array) -> None:
         pixels = scratch((channels, number, out_h, out_w), image.dtype)
         pixels[...] = _used(image, window).transpose(1, 0, 2, 3)
         product = scratch((outputs, number, out_h, out_w), image.dtype)
-        matrix = weight.reshape(outputs, channels)
+        matrix = products.weight_matrix(weight)
         np.matmul(matrix, pixels.reshape(channels, -1), out=product.reshape(outputs, -1))
         result[...] = product.transpose(1, 0, 2, 3)
 

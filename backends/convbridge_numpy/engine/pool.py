@@ -128,7 +128,8 @@ def reduce_windows(
     out_h = output_size(height, window_size(kh, dh), sh, top, bottom)
     out_w = output_size(width, window_size(kw, dw), sw, left, right)
     result = np.empty((planes, out_h, out_w, *inner), image.dtype)
-    if combine is np.add and (out_h, out_w, kh, kw) == (1, 1, height, width) and image.flags.c_contiguous and not inner:
+    whole = (out_h, out_w, kh, kw) == (1, 1, height, width) and not any(padding)
+    if whole and combine is np.add and image.flags.c_contiguous and not inner:
         np.matmul(image.reshape(planes, -1), np.ones(height * width, image.dtype), out=result.reshape(planes))
         result /= divisor
         return result

@@ -161,3 +161,25 @@ class Padded:
             self._memory[0, :, self._inside[0], self._inside[1]] = self._image[index]
             self._held = index
         return self._memory
+
+
+class PaddedLast(Padded):
+    """The same with the channels adjacent in memory; the shape of an image stays (1, C, H, W).
+
+    Examples
+    --------
+    >>> with Scratch() as scratch:
+    ...     PaddedLast(np.ones((1, 2, 1, 1)), Sides(0, 0, 0, 1), scratch)[0].strides
+    (32, 8, 32, 16)
+    """
+
+    def __init__(self, image: Array, padding: Sides, scratch: Scratch) -> None:
+        _, c, h, w = image.shape
+        top, bottom, left, right = padding
+        turned = scratch((1, top + h + bottom, left + w + right, c), image.dtype)
+        self._image = image
+        self._memory = turned.transpose(0, 3, 1, 2)
+        self._held = -1
+        self._inside = (slice(top, top + h), slice(left, left + w))
+        if any(padding):
+            zero_border(self._memory, self._inside)
