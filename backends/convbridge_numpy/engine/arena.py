@@ -97,13 +97,19 @@ class Scratch:
         """
         size = prod(shape) * dtype.itemsize
         kept = _kept.buffers
-        fitting = [index for index, buffer in enumerate(kept) if size + ALIGNMENT <= buffer.nbytes]
-        if fitting:
-            buffer = kept.pop(min(fitting, key=lambda index: kept[index].nbytes))
-        else:
-            if kept:  # what is too small now would only be in the way of the larger one
-                kept.pop()
-            buffer = np.empty(size + ALIGNMENT, np.uint8)
+        best = -1
+        for index, buffer in enumerate(kept):
+            if buffer.nbytes >= size and (best < 0 or buffer.nbytes < kept[best].nbytes):
+                best = index
+        if best < 0 and kept:  # what is too small now would only be in the way of the larger one
+            kept.pop()
+        buffer = kept.pop(best) if best >= 0 else _aligned(size)
         self._taken.append(buffer)
-        start = -buffer.ctypes.data % ALIGNMENT
-        return buffer[start : start + size].view(dtype).reshape(shape)
+        return buffer[:size].view(dtype).reshape(shape)
+
+
+def _aligned(size: int) -> Array:
+    """Allocate bytes that begin at a cache line."""
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size]

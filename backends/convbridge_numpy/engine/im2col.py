@@ -39,10 +39,10 @@ Array = np.ndarray[Any, Any]
 BLOCK_BYTES = 2**21
 
 #: Pixels in a block that are worth reading the weights for, and the bytes that their columns may take for it.
-ENOUGH_PIXELS, MOST_BYTES = 256, 5 * 2**20
+ENOUGH_PIXELS, MOST_BYTES = 600, 5 * 2**20
 
 
-def blocks(number: int, window: Window, depth: int, item_size: int) -> Iterator[tuple[slice, slice]]:
+def blocks(number: int, window: Window, depth: int, item_size: int, copied: int = 0) -> Iterator[tuple[slice, slice]]:
     """Divide the outputs of a batch into blocks: whole images, or rows of one.
 
     Parameters
@@ -55,6 +55,8 @@ def blocks(number: int, window: Window, depth: int, item_size: int) -> Iterator[
         Rows of the matrix of columns, C kh kw.
     item_size : int
         Bytes of an element.
+    copied : int
+        Bytes of weights that are copied as well, and take from what is allowed.
 
     Yields
     ------
@@ -70,7 +72,7 @@ def blocks(number: int, window: Window, depth: int, item_size: int) -> Iterator[
     """
     out_h, out_w = window.outputs
     column = max(1, depth * item_size)
-    size = max(BLOCK_BYTES, min(MOST_BYTES, ENOUGH_PIXELS * column))
+    size = max(BLOCK_BYTES, min(MOST_BYTES, ENOUGH_PIXELS * column, MOST_BYTES + BLOCK_BYTES - copied))
     rows = min(max(1, size // (column * out_w)), out_h)
     images = min(max(1, size // (column * out_w * out_h)), number) if rows == out_h else 1
     for sample in range(0, number, images):
@@ -153,7 +155,7 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
         product = _Product(scratch)
         memory = None
         padded = PaddedLast(image, window.padding, scratch)
-        for images, rows in blocks(len(image), window, depth, image.itemsize):
+        for images, rows in blocks(len(image), window, depth, image.itemsize, matrix.nbytes):
             shape = (images.stop - images.start, rows.stop - rows.start, out_w, kh, kw, channels)
             memory = scratch((prod(shape),), image.dtype) if memory is None else memory
             columns = memory[: prod(shape)].reshape(shape)

@@ -36,8 +36,8 @@ from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of lowered rows: half of a second-level cache, which also holds weights and results.
-BLOCK_BYTES = 2**20
+#: Bytes of a block of lowered rows: most of a second-level cache, which also holds weights and results.
+BLOCK_BYTES = 3 * 2**19
 
 
 def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:

@@ -13,6 +13,7 @@ toeplitz.filter_image  one channel, few kernels, and images that are not small
 pointwise.small        1x1, no padding, few channels; small products [1]_
 pointwise.merged       1x1, no padding, a batch of images of few pixels
 pointwise.large        other 1x1 without padding
+im2col.planar          next to nothing to compute
 lowered.planar         few channels, small weights; small products [1]_
 lowered.channels_last  more channels, enough pixels to reorder the weights for; small
                        products [1]_
@@ -36,6 +37,9 @@ from convbridge_numpy.engine import machine
 
 #: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
 COPIED_WEIGHTS = 5 * 2**20
+
+#: Elements of the matrix of columns below which Python takes longer than the arithmetic.
+FEW_NUMBERS = 25_000
 
 
 class Plan(NamedTuple):
@@ -103,11 +107,13 @@ def plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
         )
     if kernel == (1, 1) and not padded:
-        if small and channels <= 96 and outputs >= 8:
-            return Plan("pointwise.small", f"{channels} channels: tiles read where they lie beat packed panels")
-        if images > 1 and pixels <= 256 and images * pixels * channels * item_size <= 2**23:
+        if small and outputs >= 8 and (channels <= 96 or (channels <= 256 and outputs <= 64)):
+            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
+        if images > 1 and pixels <= 128 and images * pixels * channels * item_size <= 2**23:
             return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
         return Plan("pointwise.large", "the image is the matrix")
+    if depth * images * pixels <= FEW_NUMBERS:
+        return Plan("im2col.planar", "so little to do that the fewest steps win")
     if small and dilation[0] == 1:
         if depth <= 400 and channels < 16:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
