@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
+from convbridge.selection import precision
 from convbridge_numpy.engine import convolve, gradients, pool
 
 Array = np.ndarray[Any, Any]
@@ -65,8 +66,9 @@ def conv2d(
     """Cross-correlate."""
     image = _widen(_channels_first(X, data_format))
     last = data_format == "NHWC"
+    fast = precision() == "fast" and X.dtype != np.float16
     with np.errstate(all="ignore"):  # infinities and NaNs are values here, as in the other frameworks
-        Y = convolve.conv2d(image, _widen(weight), stride, padding, dilation, groups, channels_last=last)
+        Y = convolve.conv2d(image, _widen(weight), stride, padding, dilation, groups, channels_last=last, fast=fast)
         if bias is not None:
             Y += bias.reshape(-1, 1, 1)
         return (Y.transpose(0, 2, 3, 1) if last else Y).astype(X.dtype, copy=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import depthwise, im2col, lowered, pointwise, toeplitz
+from convbridge_numpy.engine import depthwise, im2col, lowered, pointwise, toeplitz, winograd
 from convbridge_numpy.engine.plan import plan
 from convbridge_numpy.engine.window import Window
 
@@ -30,6 +30,7 @@ ENGINES: dict[str, Engine] = {
     "lowered.channels_last": lowered.channels_last,
     "im2col.channels_last": im2col.channels_last,
     "im2col.planar": im2col.planar,
+    "winograd.four_by_four": winograd.four_by_four,
 }
 
 
@@ -42,6 +43,7 @@ def conv2d(
     groups: int,
     *,
     channels_last: bool = False,
+    fast: bool = False,
 ) -> Array:
     """Cross-correlate a batch of images with a bank of kernels.
 
@@ -59,6 +61,8 @@ def conv2d(
         Blocks of channels.
     channels_last : bool
         Whether the channels of the result are adjacent in memory.
+    fast : bool
+        Whether accuracy may be traded for speed.
 
     Returns
     -------
@@ -80,11 +84,11 @@ def conv2d(
         result = np.empty((number, out_h, out_w, outputs), image.dtype).transpose(0, 3, 1, 2)
     else:
         result = np.empty((number, outputs, out_h, out_w), image.dtype)
-    into(image, weight, window, groups, result)
+    into(image, weight, window, groups, result, fast=fast)
     return result
 
 
-def into(image: Array, weight: Array, window: Window, groups: int, result: Array) -> None:
+def into(image: Array, weight: Array, window: Window, groups: int, result: Array, *, fast: bool = False) -> None:
     """Do the same with the result at home in an array that is given.
 
     Parameters
@@ -95,6 +99,8 @@ def into(image: Array, weight: Array, window: Window, groups: int, result: Array
         The geometry.
     result : ndarray, shape (N, O, H', W')
         Overwritten. The pixels of a channel are evenly spaced.
+    fast : bool
+        As for :func:`conv2d`.
     """
     channels, outputs = image.shape[1], weight.shape[0]
     decision = plan(
@@ -108,6 +114,7 @@ def into(image: Array, weight: Array, window: Window, groups: int, result: Array
         padded=window.padded,
         groups=groups,
         item_size=image.itemsize,
+        fast=fast,
     )
     if decision.engine != "grouped":
         ENGINES[decision.engine](image, weight, window, result)
@@ -115,4 +122,4 @@ def into(image: Array, weight: Array, window: Window, groups: int, result: Array
     per_group, per_bank = channels // groups, outputs // groups
     for group in range(groups):
         own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
-        into(image[:, own], weight[bank], window, 1, result[:, bank])
+        into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast)

@@ -9,6 +9,8 @@ engine                 where
 =====================  ==================================================================
 depthwise.by_channel   one input channel for each group
 grouped                other groups: each is planned by itself
+winograd.four_by_four  only in "fast": 3x3 without stride, at least 32 channels, images of
+                       at least 20 x 20
 toeplitz.filter_image  one channel, few kernels, and images that are not small
 pointwise.small        1x1, no padding, few channels; small products [1]_
 pointwise.merged       1x1, no padding, a batch of images of few pixels
@@ -24,7 +26,7 @@ im2col.planar          the rest: few pixels, large weights
 .. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
    that they are fast: OpenBLAS on AVX-512, one thread.
 
-All of them keep the rounding bound of a dot product.
+All but Winograd's keep the rounding bound of a dot product.
 """
 
 from __future__ import annotations
@@ -70,6 +72,7 @@ def plan(
     padded: bool = False,
     groups: int = 1,
     item_size: int = 4,
+    fast: bool = False,
 ) -> Plan:
     """Choose an engine.
 
@@ -85,6 +88,8 @@ def plan(
         Blocks of channels.
     item_size : int
         Bytes of an element.
+    fast : bool
+        Whether accuracy may be traded for speed.
 
     Returns
     -------
@@ -102,6 +107,9 @@ def plan(
     pixels = out_size[0] * out_size[1]
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
+    plain = kernel == (3, 3) and stride == dilation == (1, 1)
+    if fast and plain and min(channels, outputs) >= 32 and min(out_size) >= 20 and depth * outputs <= 2**20:
+        return Plan("winograd.four_by_four", "a quarter of the multiplications, where rounding may be larger")
     if channels == 1 and outputs <= 4 and kernel[1] > 1 and dilation[0] == 1 and stride[1] <= 2 and pixels >= 2**12:
         return Plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
