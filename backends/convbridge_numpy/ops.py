@@ -24,6 +24,16 @@ def _channels_first(X: Array, data_format: str) -> Array:
     return X if data_format == "NCHW" else X.transpose(0, 3, 1, 2)
 
 
+def _planes(X: Array, data_format: str) -> Array:
+    """View a batch as pooling takes it: (N C, H, W), or (N, H, W, C)."""
+    return X.reshape(-1, *X.shape[2:]) if data_format == "NCHW" else X
+
+
+def _unplanes(Y: Array, X: Array) -> Array:
+    """Separate batch and channels again."""
+    return Y.reshape(*X.shape[:2], *Y.shape[1:]) if Y.ndim == 3 else Y
+
+
 def _as_given(Y: Array, data_format: str) -> Array:
     return Y if data_format == "NCHW" else np.ascontiguousarray(Y.transpose(0, 2, 3, 1))
 
@@ -56,12 +66,14 @@ def conv2d(
     data_format: str,
 ) -> Array:
     """Cross-correlate."""
-    image = _pad(_widen(_channels_first(X, data_format)), padding, 0.0)
+    image = _widen(_channels_first(X, data_format))
+    last = data_format == "NHWC"
+    fast = precision() == "fast" and X.dtype != np.float16
     with np.errstate(all="ignore"):  # infinities and NaNs are values here, as in the other frameworks
-        Y = convolve.conv2d(image, _widen(weight), stride, dilation, groups)
+        Y = convolve.conv2d(image, _widen(weight), stride, padding, dilation, groups, channels_last=last, fast=fast)
         if bias is not None:
             Y += bias.reshape(-1, 1, 1)
-        return _as_given(Y, data_format).astype(X.dtype, copy=False)
+        return (Y.transpose(0, 2, 3, 1) if last else Y).astype(X.dtype, copy=False)
 
 
 def max_pool2d(
@@ -74,10 +86,9 @@ def max_pool2d(
     data_format: str,
 ) -> Array:
     """Take the maximum of every window; padding counts as minus infinity."""
-    image = _pad(_channels_first(X, data_format), padding, -np.inf)
     with np.errstate(all="ignore"):
-        Y = pool.reduce_windows(image, pool_size, stride, dilation, np.maximum)
-        return _as_given(Y, data_format)
+        planes = _planes(X, data_format)
+        return _unplanes(pool.reduce_windows(planes, pool_size, stride, dilation, np.maximum, padding, -np.inf), X)
 
 
 def avg_pool2d(
@@ -91,24 +102,26 @@ def avg_pool2d(
     data_format: str,
 ) -> Array:
     """Average every window over the image and the ``counted`` part of its padding."""
-    image = _widen(_channels_first(X, data_format))
-    padded = _pad(image, padding, 0.0)
+    image = _widen(X)
     with np.errstate(all="ignore"):
-        Y = pool.reduce_windows(padded, pool_size, stride, dilation, np.add)
-        if counted is padding:
-            Y /= pool_size[0] * pool_size[1]
-        else:
-            Y /= _window_counts(image, pool_size, stride, padding, counted, dilation)
-        return _as_given(Y, data_format).astype(X.dtype, copy=False)
+        everywhere = pool_size[0] * pool_size[1] if counted is padding else 1
+        planes = _planes(image, data_format)
+        Y = pool.reduce_windows(planes, pool_size, stride, dilation, np.add, padding, divisor=everywhere)
+        if counted is not padding:
+            size = (X.shape[2], X.shape[3]) if data_format == "NCHW" else (X.shape[1], X.shape[2])
+            counts = _window_counts(size, image.dtype, pool_size, stride, padding, counted, dilation)
+            Y /= counts if data_format == "NCHW" else counts[..., None]
+        return _unplanes(Y, X).astype(X.dtype, copy=False)
 
 
 def _window_counts(
-    image: Array, pool_size: Pair, stride: Pair, padding: Sides, counted: Sides, dilation: Pair
+    size: Pair, dtype: np.dtype[Any], pool_size: Pair, stride: Pair, padding: Sides, counted: Sides, dilation: Pair
 ) -> Array:
-    """Count what an average divides by: pool an image of ones like the image itself."""
-    ones = np.ones((1, 1, *image.shape[2:]), image.dtype)
+    """Count what an average divides by: pool an image of ones, (1, H', W'), like the image itself."""
+    ones = np.zeros((1, size[0] + padding.top + padding.bottom, size[1] + padding.left + padding.right), dtype)
     uncounted = Sides(*(all_of - part for all_of, part in zip(padding, counted)))
-    ones = _pad(_pad(ones, counted, 1.0), uncounted, 0.0)
+    height, width = ones.shape[1:]
+    ones[:, uncounted.top : height - uncounted.bottom, uncounted.left : width - uncounted.right] = 1
     return pool.reduce_windows(ones, pool_size, stride, dilation, np.add)
 
 
@@ -134,14 +147,14 @@ def conv2d_vjp(
     data_format: str,
 ) -> tuple[Array, Array, Array | None]:
     """Return the gradients of X, weight and bias."""
-    image = _pad(_widen(_channels_first(X, data_format)), padding, 0.0)
-    kernels, grad = _widen(weight), _widen(_channels_first(grad_output, data_format))
+    image, kernels = _widen(_channels_first(X, data_format)), _widen(weight)
+    grad = _widen(_channels_first(grad_output, data_format))
+    size, kernel = (image.shape[2], image.shape[3]), (weight.shape[2], weight.shape[3])
     with np.errstate(all="ignore"):
-        dX = gradients.conv2d_input(kernels, grad, (image.shape[2], image.shape[3]), stride, dilation, groups)
-        dW = gradients.conv2d_weight(image, grad, (weight.shape[2], weight.shape[3]), stride, dilation, groups)
+        dX = gradients.conv2d_input(kernels, grad, size, stride, padding, dilation, groups)
+        dW = gradients.conv2d_weight(image, grad, kernel, stride, padding, dilation, groups)
         db = None if bias is None else grad.sum(axis=(0, 2, 3)).astype(X.dtype, copy=False)
-        cropped = np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
-        return cropped, dW.astype(X.dtype, copy=False), db
+        return _as_given(dX, data_format).astype(X.dtype, copy=False), dW.astype(X.dtype, copy=False), db
 
 
 def max_pool2d_vjp(
@@ -158,7 +171,8 @@ def max_pool2d_vjp(
     image = _pad(_widen(_channels_first(X, data_format)), padding, -np.inf)
     grad = _widen(_channels_first(grad_output, data_format))
     with np.errstate(all="ignore"):
-        pooled = pool.reduce_windows(image, pool_size, stride, dilation, np.maximum)
+        planes = _planes(image, "NCHW")
+        pooled = _unplanes(pool.reduce_windows(planes, pool_size, stride, dilation, np.maximum), image)
         dX = gradients.max_pool2d_input(image, pooled, grad, pool_size, stride, dilation)
         return np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
 
@@ -177,12 +191,13 @@ def avg_pool2d_vjp(
     """Return the gradient of X: each window's is shared by its elements."""
     image = _widen(_channels_first(X, data_format))
     grad = _widen(_channels_first(grad_output, data_format))
+    size_of_image = (image.shape[2], image.shape[3])
     size = (image.shape[2] + padding.top + padding.bottom, image.shape[3] + padding.left + padding.right)
     with np.errstate(all="ignore"):
         if counted is padding:
             share = grad / (pool_size[0] * pool_size[1])
         else:
-            share = grad / _window_counts(image, pool_size, stride, padding, counted, dilation)
+            share = grad / _window_counts(size_of_image, image.dtype, pool_size, stride, padding, counted, dilation)
         dX = gradients.avg_pool2d_input(share, size, pool_size, stride, dilation)
         return np.array(_as_given(_crop(dX, padding), data_format), X.dtype)
 

@@ -1,13 +1,21 @@
 """The algorithms behind the NumPy backend, one idea a file.
 
+``plan``
+    Which of them computes a convolution, and why.
 ``convolve``
-    Convolution as matrix products over blocks of output rows (im2col).
+    The plan, carried out.
+``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``toeplitz``
+    Convolution.
+``products``, ``machine``
+    Small matrix products, and where they are fast.
 ``pool``
-    Pooling, rows first and then columns.
+    Pooling.
 ``gradients``
     The backward passes of both.
+``window``, ``arena``
+    Geometry, and scratch memory.
 
-They take channels-first arrays of float32 or float64 that are already padded,
-and return arrays of their own. None of them loops over pixels: Python runs
-once per kernel element or once per block, NumPy does the rest.
+They take channels-first arrays of float32 or float64 with any strides, and
+return arrays of their own. None of them loops over pixels: Python runs once
+per kernel element or once per block, NumPy does the rest.
 """

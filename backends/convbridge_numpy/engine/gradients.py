@@ -7,12 +7,16 @@ the output.
 ``conv2d_input``
     An input pixel met each kernel element under some window. With stride 1
     that is again a correlation: of the output's gradient, padded to the full,
-    with the kernel flipped both ways and its channels swapped. With a stride
-    each window's columns are weight^T x dY, added back to where im2col took
-    them from (col2im).
+    with the kernel flipped both ways and its channels swapped. With a stride s
+    the pixels fall into s x s classes, each of which met every s-th element of
+    the kernel: s x s correlations with smaller kernels, and no product that is
+    known to be zero. Where there are few input channels, or the kernel is
+    dilated as well, or where reordering the weights would take longer than using
+    them, each window's columns are weight^T x dY instead, added back
+    to where im2col took them from (col2im).
 ``conv2d_weight``
     A kernel element met every pixel of its tap: dY x columns^T, summed over
-    blocks of rows and over the batch.
+    blocks of rows and images.
 ``max_pool2d_input``
     A window hands its gradient to the first element that equals its maximum.
 ``avg_pool2d_input``
@@ -23,19 +27,34 @@ Memory is that of the forward pass: one block of columns at a time.
 Source
     *Dive into Deep Learning*, "Learning a Kernel" and the chapter on
     backpropagation; V. Dumoulin and F. Visin, "A guide to convolution
-    arithmetic for deep learning", 2016, section 4, for the transposed form.
+    arithmetic for deep learning", 2016, section 4, for the transposed form; W.
+    Shi et al., "Is the deconvolution layer the same as a convolutional
+    layer?", 2016, for the classes of pixels.
 """
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from convbridge.geometry import Pair, window_size
-from convbridge_numpy.engine import convolve
+from convbridge.geometry import Pair, Sides, window_size
+from convbridge_numpy.engine import convolve, im2col
+from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.plan import COPIED_WEIGHTS
+from convbridge_numpy.engine.window import Padded, Window, windows
 
 Array = np.ndarray[Any, Any]
+
+#: Output pixels of a batch below which the weights are better left as they lie.
+FEW_PIXELS = 300
+
+#: Pixels of an image from which on its gradient of a 1x1 kernel is not joined with others.
+ENOUGH_ALONE = 512
+
+#: Input channels from which on correlations are faster than adding columns back.
+MANY_CHANNELS = 12
 
 
 def _tap(image: Array, offset: Pair, stride: Pair, outputs: Pair) -> Array:
@@ -45,8 +64,10 @@ def _tap(image: Array, offset: Pair, stride: Pair, outputs: Pair) -> Array:
     return image[..., rows, columns]
 
 
-def conv2d_input(weight: Array, grad: Array, size: Pair, stride: Pair, dilation: Pair, groups: int) -> Array:
-    """Return the gradient of a convolution's padded input.
+def conv2d_input(
+    weight: Array, grad: Array, size: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
+) -> Array:
+    """Return the gradient of a convolution's input.
 
     Parameters
     ----------
@@ -55,8 +76,10 @@ def conv2d_input(weight: Array, grad: Array, size: Pair, stride: Pair, dilation:
     grad : ndarray, shape (N, O, H', W')
         The gradient of the output.
     size : (int, int)
-        Height and width of the padded input.
+        Height and width of the input.
     stride, dilation : (int, int)
+        Of the operation.
+    padding : Sides
         Of the operation.
     groups : int
         Blocks of channels.
@@ -67,51 +90,135 @@ def conv2d_input(weight: Array, grad: Array, size: Pair, stride: Pair, dilation:
 
     Examples
     --------
+    >>> from convbridge.geometry import NO_PADDING
     >>> K = np.arange(4.0).reshape(1, 1, 2, 2)
-    >>> conv2d_input(K, np.ones((1, 1, 2, 2)), (3, 3), (1, 1), (1, 1), 1)[0, 0]
+    >>> conv2d_input(K, np.ones((1, 1, 2, 2)), (3, 3), (1, 1), NO_PADDING, (1, 1), 1)[0, 0]
     array([[0., 1., 1.],
            [2., 6., 4.],
            [2., 5., 3.]])
     """
-    out_channels, per_group, kh, kw = weight.shape
-    n, _, out_h, out_w = grad.shape
-    per_bank = out_channels // groups
-    result = np.zeros((n, per_group * groups, *size), grad.dtype)
+    per_group = weight.shape[1]
+    strided, one_tap = stride != (1, 1), weight.shape[2:] == (1, 1)
+    pixels = grad.shape[0] * grad.shape[2] * grad.shape[3]
+    by_columns = strided and (dilation != (1, 1) or (groups == 1 and per_group < MANY_CHANNELS))
+    too_heavy = weight.nbytes // groups > COPIED_WEIGHTS or pixels < FEW_PIXELS
+    if by_columns or (too_heavy and groups == 1 and not one_tap):
+        return _columns_back(weight, grad, size, stride, padding, dilation, groups)
+    shape = (grad.shape[0], per_group * groups, *size)
+    swapped = _swap(weight, groups)
     if stride == (1, 1):
-        border_h, border_w = window_size(kh, dilation[0]) - 1, window_size(kw, dilation[1]) - 1
-        full = np.zeros((n, out_channels, out_h + 2 * border_h, out_w + 2 * border_w), grad.dtype)
-        full[:, :, border_h : border_h + out_h, border_w : border_w + out_w] = grad
-        flipped = weight[:, :, ::-1, ::-1].reshape(groups, per_bank, per_group, kh, kw).transpose(0, 2, 1, 3, 4)
-        swapped = np.ascontiguousarray(flipped).reshape(groups * per_group, per_bank, kh, kw)
-        return convolve.conv2d(full, swapped, (1, 1), dilation, groups)
-    depth = per_group * kh * kw
-    transposed = np.ascontiguousarray(weight.reshape(groups, per_bank, depth).transpose(0, 2, 1))
-    rows = convolve.rows_in_a_block(depth, out_w, grad.itemsize)
-    for sample in range(n):
-        for group in range(groups):
-            target = result[sample, group * per_group : (group + 1) * per_group]
-            source = grad[sample, group * per_bank : (group + 1) * per_bank]
-            for top in range(0, out_h, rows):
-                bottom = min(top + rows, out_h)
-                columns = transposed[group] @ source[:, top:bottom].reshape(per_bank, -1)
-                blocks = columns.reshape(per_group, kh, kw, bottom - top, out_w)
-                for p in range(kh):
-                    for q in range(kw):
-                        offset = (top * stride[0] + p * dilation[0], q * dilation[1])
-                        _tap(target, offset, stride, (bottom - top, out_w))[...] += blocks[:, p, q]
+        result = np.empty(shape, grad.dtype)
+        starts = (-padding.top, -padding.left)
+        _correlate_back(swapped, grad, starts, dilation, groups, result)
+        return result
+    result = np.zeros(shape, grad.dtype)
+    for row in range(stride[0]):
+        for column in range(stride[1]):
+            # the first pixel of the class in the image, and which of the class it is, counted from the padding's edge
+            first = [(phase - before) % step for phase, before, step in zip((row, column), padding[::2], stride)]
+            part = result[:, :, first[0] :: stride[0], first[1] :: stride[1]]
+            taps = swapped[:, :, row :: stride[0], column :: stride[1]]
+            if 0 in part.shape or 0 in taps.shape:
+                continue
+            numbers = [(f + b - p) // s for f, b, p, s in zip(first, padding[::2], (row, column), stride)]
+            together = np.empty(part.shape, grad.dtype)
+            _correlate_back(taps, grad, (-numbers[0], -numbers[1]), (1, 1), groups, together)
+            part[...] = together
     return result
 
 
-def conv2d_weight(image: Array, grad: Array, kernel: Pair, stride: Pair, dilation: Pair, groups: int) -> Array:
+def _swap(weight: Array, groups: int) -> Array:
+    """Exchange the roles of input and output channels, (C, O / groups, kh, kw)."""
+    out_channels, per_group, kh, kw = weight.shape
+    if groups == 1:
+        return weight.transpose(1, 0, 2, 3)
+    banks = weight.reshape(groups, out_channels // groups, per_group, kh, kw).transpose(0, 2, 1, 3, 4)
+    return banks.reshape(groups * per_group, out_channels // groups, kh, kw)
+
+
+def _correlate_back(swapped: Array, grad: Array, starts: Pair, dilation: Pair, groups: int, result: Array) -> None:
+    """Correlate the gradient, padded to the full, with the flipped kernel; stride 1.
+
+    ``starts`` counts from the first pixel of ``result`` to that which the first
+    tap of the first window met.
+    """
+    ends: list[int] = []
+    cropped = grad
+    for axis, start in enumerate(starts):
+        span = window_size(swapped.shape[2 + axis], dilation[axis]) - 1
+        before = span + start
+        after = result.shape[2 + axis] - start - grad.shape[2 + axis]
+        if before < 0 or after < 0:  # gradients of windows that lie in the padding altogether
+            kept = slice(max(-before, 0), grad.shape[2 + axis] - max(-after, 0))
+            cropped = cropped[:, :, kept] if axis == 0 else cropped[:, :, :, kept]
+        ends += [max(before, 0), max(after, 0)]
+    window = Window.of(
+        (cropped.shape[2], cropped.shape[3]),
+        (swapped.shape[2], swapped.shape[3]),
+        (1, 1),
+        Sides(*ends),
+        dilation,
+    )
+    convolve.into(cropped, swapped[:, :, ::-1, ::-1], window, groups, result)
+
+
+def _columns_back(
+    weight: Array, grad: Array, size: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
+) -> Array:
+    """Add each window's columns back to where they came from."""
+    out_channels, per_group, kh, kw = weight.shape
+    number, out_w = grad.shape[0], grad.shape[3]
+    per_bank, depth = out_channels // groups, per_group * kh * kw
+    top, bottom, left, right = padding
+    window = Window((kh, kw), stride, padding, dilation, (grad.shape[2], out_w))
+    result = np.empty((number, per_group * groups, *size), grad.dtype)
+    with Scratch() as scratch:
+        memory = gathered = None
+        padded = scratch((per_group, top + size[0] + bottom, left + size[1] + right), grad.dtype)
+        for group in range(groups):
+            own = slice(group * per_group, (group + 1) * per_group)
+            bank = slice(group * per_bank, (group + 1) * per_bank)
+            matrix = weight[bank].reshape(per_bank, depth).T
+            for images, rows in im2col.blocks(number, window, depth, grad.itemsize):
+                count, height = images.stop - images.start, rows.stop - rows.start
+                source = grad[images, bank, rows]
+                if count > 1:
+                    gathered = scratch((source.size,), grad.dtype) if gathered is None else gathered
+                    together = gathered[: source.size].reshape(per_bank, count, height, out_w)
+                    together[...] = source.transpose(1, 0, 2, 3)
+                    source = together
+                size_now = depth * count * height * out_w
+                memory = scratch((size_now,), grad.dtype) if memory is None else memory
+                columns = memory[:size_now].reshape(depth, -1)
+                np.matmul(matrix, source.reshape(per_bank, -1), out=columns)
+                blocks = columns.reshape(per_group, kh, kw, count, height, out_w)
+                for index in range(count):
+                    if rows.start == 0:
+                        padded[...] = 0
+                    for p in range(kh):
+                        for q in range(kw):
+                            offset = (rows.start * stride[0] + p * dilation[0], q * dilation[1])
+                            _tap(padded, offset, stride, (height, out_w))[...] += blocks[:, p, q, index]
+                    if rows.stop == window.outputs[0]:
+                        inside = padded[:, top : top + size[0], left : left + size[1]]
+                        result[images.start + index, own] = inside
+    return result
+
+
+def conv2d_weight(
+    image: Array, grad: Array, kernel: Pair, stride: Pair, padding: Sides, dilation: Pair, groups: int
+) -> Array:
     """Return the gradient of a convolution's weight.
 
     Parameters
     ----------
     image : ndarray, shape (N, C, H, W)
-        The input, already padded.
+        The input.
     grad : ndarray, shape (N, O, H', W')
         The gradient of the output.
     kernel, stride, dilation : (int, int)
+        Of the operation.
+    padding : Sides
         Of the operation.
     groups : int
         Blocks of channels.
@@ -122,30 +229,67 @@ def conv2d_weight(image: Array, grad: Array, kernel: Pair, stride: Pair, dilatio
 
     Examples
     --------
+    >>> from convbridge.geometry import NO_PADDING
     >>> X = np.arange(9.0).reshape(1, 1, 3, 3)
-    >>> conv2d_weight(X, np.ones((1, 1, 2, 2)), (2, 2), (1, 1), (1, 1), 1)[0, 0]
+    >>> conv2d_weight(X, np.ones((1, 1, 2, 2)), (2, 2), (1, 1), NO_PADDING, (1, 1), 1)[0, 0]
     array([[ 8., 12.],
            [20., 24.]])
     """
-    n, channels = image.shape[:2]
-    out_channels, out_h, out_w = grad.shape[1:]
+    channels, out_channels = image.shape[1], grad.shape[1]
     per_group, per_bank = channels // groups, out_channels // groups
-    view = convolve.windows(image, kernel, stride, dilation)
-    depth = per_group * kernel[0] * kernel[1]
-    result = np.zeros((groups, per_bank, depth), grad.dtype)
-    rows = convolve.rows_in_a_block(depth, out_w, grad.itemsize)
-    columns = np.empty((depth, min(rows, out_h) * out_w), grad.dtype)
-    for sample in range(n):
-        for group in range(groups):
-            source = grad[sample, group * per_bank : (group + 1) * per_bank]
-            for top in range(0, out_h, rows):
-                bottom = min(top + rows, out_h)
-                block = columns[:, : (bottom - top) * out_w]
-                block.reshape(per_group, *kernel, bottom - top, out_w)[...] = view[
-                    sample, group * per_group : (group + 1) * per_group, :, :, top:bottom
-                ]
-                result[group] += source[:, top:bottom].reshape(per_bank, -1) @ block.T
-    return result.reshape(out_channels, per_group, *kernel)
+    result = np.empty((out_channels, per_group, *kernel), grad.dtype)
+    window = Window(kernel, stride, padding, dilation, (grad.shape[2], grad.shape[3]))
+    for group in range(groups):
+        own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
+        _weight_of_group(image[:, own], grad[:, bank], window, result[bank])
+    return result
+
+
+def _weight_of_group(image: Array, grad: Array, window: Window, result: Array) -> None:
+    """Write the gradient of one group's weight to ``result``."""
+    channels, out_channels, out_w = image.shape[1], grad.shape[1], grad.shape[3]
+    depth = channels * prod(window.kernel)
+    as_it_is = window.kernel == window.stride == (1, 1) and not window.padded
+    parts = im2col.blocks(len(image), window, depth, grad.itemsize)
+    if as_it_is and grad.shape[2] * out_w >= ENOUGH_ALONE:  # images as they lie, one by one
+        parts = ((slice(index, index + 1), slice(0, grad.shape[2])) for index in range(len(image)))
+    with Scratch() as scratch:
+        padded = Padded(image, window.padding, scratch)
+        memory = gathered = None
+        # BLAS is a little faster with the longer side in front, which pays where transposing back is cheap
+        turned = out_channels <= 128 and depth * out_channels <= 2**18
+        total = scratch((depth, out_channels), grad.dtype) if turned else result.reshape(out_channels, depth)
+        product = None
+        for images, rows in parts:
+            count, height = images.stop - images.start, rows.stop - rows.start
+            source = grad[images, :, rows]
+            if count > 1:
+                gathered = scratch((source.size,), grad.dtype) if gathered is None else gathered
+                together = gathered[: source.size].reshape(out_channels, count, height, out_w)
+                together[...] = source.transpose(1, 0, 2, 3)
+                outer = together.reshape(out_channels, -1)
+            else:
+                outer = source[0].reshape(out_channels, height * out_w)
+            if as_it_is and count == 1:
+                inner = image[images.start, :, rows].reshape(channels, -1)
+            else:
+                shape = (channels, *window.kernel, count, height, out_w)
+                memory = scratch((prod(shape),), grad.dtype) if memory is None else memory
+                columns = memory[: prod(shape)].reshape(shape)
+                for index in range(count):
+                    one = padded[images.start + index]
+                    view = windows(one, window.kernel, window.stride, window.dilation)
+                    columns[:, :, :, index] = view[0, :, :, :, rows]
+                inner = columns.reshape(depth, -1)
+            factors = (inner, outer.T) if turned else (outer, inner.T)
+            if images.start == rows.start == 0:
+                np.matmul(*factors, out=total)
+                continue
+            product = scratch(total.shape, grad.dtype) if product is None else product
+            np.matmul(*factors, out=product)
+            np.add(total, product, out=total)
+        if turned:
+            result.reshape(out_channels, depth)[...] = total.T
 
 
 def max_pool2d_input(image: Array, pooled: Array, grad: Array, pool_size: Pair, stride: Pair, dilation: Pair) -> Array:

@@ -1,0 +1,185 @@
+"""Convolution as large matrix products: im2col in blocks.
+
+Idea
+    Write every window as one column of a matrix; then all outputs of all
+    channels are one product, weight (O x C kh kw) times columns (C kh kw x
+    pixels), which BLAS runs near the machine's peak.
+Two layouts
+    planar          (C, kh, kw, pixels): the weights serve as they are. Best where
+                    there are more weights than pixels.
+    channels last   (pixels, kh, kw, C): copied in runs of kw C numbers. The
+                    images are turned first and the weights reordered, which
+                    pays with many pixels; those of several images join in one
+                    product, so that the weights are read once for all.
+Cost
+    N O C kh kw H' W' multiply-adds, in GEMM; plus a copy of kh kw / (sh sw)
+    times the input.
+Memory
+    A few output rows, or images, at a time: :data:`BLOCK_BYTES` of columns.
+Source
+    K. Chellapilla, S. Puri, P. Simard, "High Performance Convolutional Neural
+    Networks for Document Processing", 2006.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.products import weight_matrix
+from convbridge_numpy.engine.window import Padded, PaddedLast, Window, windows
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of one block of columns: a usual second-level cache.
+BLOCK_BYTES = 2**21
+
+#: Pixels in a block that are worth reading the weights for, and the bytes that their columns may take for it.
+ENOUGH_PIXELS, MOST_BYTES = 600, 5 * 2**20
+
+
+def blocks(number: int, window: Window, depth: int, item_size: int, copied: int = 0) -> Iterator[tuple[slice, slice]]:
+    """Divide the outputs of a batch into blocks: whole images, or rows of one.
+
+    Parameters
+    ----------
+    number : int
+        Images.
+    window : Window
+        For the number of outputs.
+    depth : int
+        Rows of the matrix of columns, C kh kw.
+    item_size : int
+        Bytes of an element.
+    copied : int
+        Bytes of weights that are copied as well, and take from what is allowed.
+
+    Yields
+    ------
+    images, rows : slice
+        The first block is the largest.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> window = Window.of((58, 58), (3, 3), (1, 1), NO_PADDING, (1, 1))
+    >>> [rows.stop for images, rows in blocks(1, window, 576, 4)]
+    [16, 32, 48, 56]
+    """
+    out_h, out_w = window.outputs
+    column = max(1, depth * item_size)
+    size = max(BLOCK_BYTES, min(MOST_BYTES, ENOUGH_PIXELS * column, MOST_BYTES + BLOCK_BYTES - copied))
+    rows = min(max(1, size // (column * out_w)), out_h)
+    images = min(max(1, size // (column * out_w * out_h)), number) if rows == out_h else 1
+    for sample in range(0, number, images):
+        for first in range(0, out_h, rows):
+            yield slice(sample, min(sample + images, number)), slice(first, min(first + rows, out_h))
+
+
+def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve, weights as they are.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    weight : ndarray, shape (O, C, kh, kw)
+        Any strides.
+    window : Window
+        Any.
+    result : ndarray, shape (N, O, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(9.0).reshape(1, 1, 3, 3), np.empty((1, 1, 2, 2))
+    >>> window = Window.of((3, 3), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> planar(X, np.arange(4.0).reshape(1, 1, 2, 2), window, result)
+    >>> result[0, 0]
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    _, channels, kh, kw = weight.shape
+    out_w = window.outputs[1]
+    depth = channels * kh * kw
+    matrix = weight_matrix(weight)
+    with Scratch() as scratch:
+        memory = None
+        product = _Product(scratch)
+        padded = Padded(image, window.padding, scratch)
+        for images, rows in blocks(len(image), window, depth, image.itemsize):
+            shape = (channels, kh, kw, images.stop - images.start, rows.stop - rows.start, out_w)
+            memory = scratch((prod(shape),), image.dtype) if memory is None else memory
+            columns = memory[: prod(shape)].reshape(shape)
+            for index in range(images.start, images.stop):
+                view = windows(padded[index], window.kernel, window.stride, window.dilation)
+                columns[:, :, :, index - images.start] = view[0, :, :, :, rows]
+            product(matrix, columns.reshape(depth, -1), result[images, :, rows])
+
+
+def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve, with images and weights reordered.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    weight : ndarray, shape (O, C, kh, kw)
+        Any strides.
+    window : Window
+        Any.
+    result : ndarray, shape (N, O, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(9.0).reshape(1, 1, 3, 3), np.empty((1, 1, 2, 2))
+    >>> window = Window.of((3, 3), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> channels_last(X, np.arange(4.0).reshape(1, 1, 2, 2), window, result)
+    >>> result[0, 0]
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    outputs, channels, kh, kw = weight.shape
+    out_w = window.outputs[1]
+    depth = channels * kh * kw
+    with Scratch() as scratch:
+        matrix = scratch((outputs, kh * kw, channels), image.dtype)
+        matrix.reshape(outputs, kh, kw, channels)[...] = weight.transpose(0, 2, 3, 1)
+        product = _Product(scratch)
+        memory = None
+        padded = PaddedLast(image, window.padding, scratch)
+        for images, rows in blocks(len(image), window, depth, image.itemsize, matrix.nbytes):
+            shape = (images.stop - images.start, rows.stop - rows.start, out_w, kh, kw, channels)
+            memory = scratch((prod(shape),), image.dtype) if memory is None else memory
+            columns = memory[: prod(shape)].reshape(shape)
+            for index in range(images.start, images.stop):
+                view = windows(padded[index], window.kernel, window.stride, window.dilation)
+                columns[index - images.start] = view[0].transpose(3, 4, 1, 2, 0)[rows]
+            product(matrix.reshape(outputs, depth), columns.reshape(-1, depth).T, result[images, :, rows])
+
+
+class _Product:
+    """The product of a block, written to where it belongs."""
+
+    def __init__(self, scratch: Scratch) -> None:
+        self._scratch = scratch
+        self._memory: Array | None = None
+
+    def __call__(self, matrix: Array, columns: Array, target: Array) -> None:
+        """Multiply; ``target`` is (images, O, rows, W'), where the rows of an image follow each other."""
+        images, outputs, rows, out_w = target.shape
+        if images == 1:
+            np.matmul(matrix, columns, out=target[0].reshape(outputs, rows * out_w))
+            return
+        if self._memory is None:  # the first block is the largest
+            self._memory = self._scratch((target.size,), matrix.dtype)
+        product = self._memory[: target.size].reshape(outputs, images, rows, out_w)
+        np.matmul(matrix, columns, out=product.reshape(outputs, -1))
+        target[...] = product.transpose(1, 0, 2, 3)

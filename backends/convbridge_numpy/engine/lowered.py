@@ -1,0 +1,188 @@
+"""Convolution with only one axis of the windows copied: memory-efficient lowering, in small products.
+
+Idea
+    im2col copies every pixel kh kw times. But windows that lie below each other
+    share rows: if for each row of the image the kw pixels of every window are
+    copied side by side, and the rows follow each other in memory, then the kh
+    rows of a window follow each other too, and are one row of the matrix: the
+    next window down starts one row later and overlaps it. Matrix products take
+    such overlapping operands as they are.
+Two layouts
+    planar          L[y][c][q][x]: for few channels. Runs of a row's outputs.
+    channels last   L[x][y][q][c]: for many. Runs of kw C numbers, which copy
+                    fastest, but the image must be turned first.
+Cost
+    N O C kh kw H' W' multiply-adds in small products, and a copy of kw / sw
+    times the image instead of kh kw / (sh sw) times.
+Memory
+    A block of rows that fits the second-level cache, and the weights.
+Limits
+    Rows are not dilated (columns may be). O C kh kw is small enough for tiles
+    of eight pixels.
+Source
+    M. Cho, D. Brand, "MEC: Memory-efficient Convolution for Deep Neural
+    Network", 2017.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convbridge_numpy.engine import products
+from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.window import Window
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of a block of lowered rows: most of a second-level cache, which also holds weights and results.
+BLOCK_BYTES = 3 * 2**19
+
+
+def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
+    """Return how many output rows have lowered rows that fit into a block."""
+    row = window.outputs[1] * depth * item_size
+    fitting = (BLOCK_BYTES // row - window.kernel[0]) // window.stride[0] + 1
+    return min(max(fitting, 1), window.outputs[0])
+
+
+def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]:
+    """Return which outputs of a row meet the image with a tap, and which of its columns they meet."""
+    stride, offset = window.stride[1], tap * window.dilation[1] - window.padding.left
+    first = max(0, -(offset // stride))
+    last = min(window.outputs[1], (width - 1 - offset) // stride + 1)
+    if last <= first:
+        return slice(0, 0), slice(0, 0)
+    start = first * stride + offset
+    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
+
+
+def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve images of few channels.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    weight : ndarray, shape (O, C, kh, kw)
+        Any strides.
+    window : Window
+        Not dilated along the height.
+    result : ndarray, shape (N, O, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(9.0).reshape(1, 1, 3, 3), np.empty((1, 1, 2, 2))
+    >>> window = Window.of((3, 3), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> planar(X, np.arange(4.0).reshape(1, 1, 2, 2), window, result)
+    >>> result[0, 0]
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    number, channels, height, width = image.shape
+    kh, kw = window.kernel
+    out_h, out_w = window.outputs
+    stride, top = window.stride[0], window.padding.top
+    rows = _rows_in_a_block(window, channels * kw, image.itemsize)
+    lowered_rows = (rows - 1) * stride + kh
+    images = 1
+    if rows == out_h:  # several images at once
+        images = min(number, max(1, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize)))
+    columns = [_columns_inside(window, tap, width) for tap in range(kw)]
+    with Scratch() as scratch:
+        blocks = products.weight_blocks(weight, scratch, channels_last=False)
+        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2])
+        memory = scratch((images, lowered_rows, channels, kw, out_w), image.dtype)
+        for sample in range(0, number, images):
+            lowered = memory[: min(images, number - sample)]
+            samples = slice(sample, sample + len(lowered))
+            for first in range(0, out_h, rows):
+                count = min(rows, out_h - first)
+                start = first * stride - top
+                stop = start + (count - 1) * stride + kh
+                inside = slice(max(start, 0), max(min(stop, height), 0))
+                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+                lowered[:, : target.start] = 0
+                lowered[:, target.stop : stop - start] = 0
+                source = image[samples, :, inside].transpose(0, 2, 1, 3)
+                for tap, (here, there) in enumerate(columns):
+                    lowered[:, target, :, tap, : here.start] = 0
+                    lowered[:, target, :, tap, here.stop :] = 0
+                    lowered[:, target, :, tap, here] = source[..., there]
+                step_n, step_y, _, step_q, step_x = lowered.strides
+                pixels = np.lib.stride_tricks.as_strided(
+                    lowered,
+                    (len(lowered), count, kh * channels * kw, out_w),
+                    (step_n, step_y * stride, step_q, step_x),
+                    writeable=False,
+                )
+                products.multiply(blocks, pixels, result[samples, :, first : first + count], chunk)
+
+
+def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve images of many channels.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    weight : ndarray, shape (O, C, kh, kw)
+        Any strides.
+    window : Window
+        Not dilated along the height.
+    result : ndarray, shape (N, O, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(9.0).reshape(1, 1, 3, 3), np.empty((1, 1, 2, 2))
+    >>> window = Window.of((3, 3), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> channels_last(X, np.arange(4.0).reshape(1, 1, 2, 2), window, result)
+    >>> result[0, 0]
+    array([[19., 25.],
+           [37., 43.]])
+    """
+    number, channels, height, width = image.shape
+    kh, kw = window.kernel
+    out_h, out_w = window.outputs
+    stride, (top, _, left, right) = window.stride[0], window.padding
+    rows = _rows_in_a_block(window, channels * kw, image.itemsize)
+    strip_rows = (rows - 1) * stride + kh
+    padded_width = left + width + right
+    with Scratch() as scratch:
+        blocks = products.weight_blocks(weight, scratch, channels_last=True)
+        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2])
+        strip = scratch((strip_rows, padded_width, channels), image.dtype)
+        lowered = scratch((out_w, strip_rows, kw, channels), image.dtype)
+        strip[:, :left] = 0
+        strip[:, left + width :] = 0
+        step_y, step_x, step_c = strip.strides
+        for sample in range(number):
+            for first in range(0, out_h, rows):
+                count = min(rows, out_h - first)
+                start = first * stride - top
+                needed = (count - 1) * stride + kh
+                inside = slice(max(start, 0), max(min(start + needed, height), 0))
+                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+                strip[: target.start] = 0
+                strip[target.stop : needed] = 0
+                strip[target, left : left + width] = image[sample, :, inside].transpose(1, 2, 0)
+                lowered[:, :needed] = np.lib.stride_tricks.as_strided(
+                    strip,
+                    (out_w, needed, kw, channels),
+                    (step_x * window.stride[1], step_y, step_x * window.dilation[1], step_c),
+                    writeable=False,
+                )
+                across, down = lowered.strides[:2]
+                pixels = np.lib.stride_tricks.as_strided(
+                    lowered,
+                    (1, count, kh * kw * channels, out_w),
+                    (0, down * stride, step_c, across),
+                    writeable=False,
+                )
+                target_rows = result[sample : sample + 1, :, first : first + count]
+                products.multiply(blocks, pixels, target_rows, chunk)

@@ -1,0 +1,132 @@
+"""Which algorithm computes a convolution: a table of shapes, and the reason for each row.
+
+``plan(...)`` looks at numbers alone, so the same call is always computed in the
+same way, and anyone can ask why. The rows, of which the first that fits is
+taken (P is the number of output pixels of the whole batch):
+
+=====================  ==================================================================
+engine                 where
+=====================  ==================================================================
+depthwise.by_channel   one input channel for each group
+grouped                other groups: each is planned by itself
+winograd.four_by_four  only in "fast": 3x3 without stride, at least 32 channels, images of
+                       at least 20 x 20
+toeplitz.filter_image  one channel, few kernels, and images that are not small
+pointwise.small        1x1, no padding, few channels; small products [1]_
+pointwise.merged       1x1, no padding, a batch of images of few pixels
+pointwise.large        other 1x1 without padding
+im2col.planar          next to nothing to compute
+lowered.planar         few channels, small weights; small products [1]_
+lowered.channels_last  more channels, enough pixels to reorder the weights for; small
+                       products [1]_
+im2col.channels_last   enough pixels, weights that fit the cache
+im2col.planar          the rest: few pixels, large weights
+=====================  ==================================================================
+
+.. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
+   that they are fast: OpenBLAS on AVX-512, one thread.
+
+All but Winograd's keep the rounding bound of a dot product.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from convbridge.geometry import Pair
+from convbridge_numpy.engine import machine
+
+#: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
+COPIED_WEIGHTS = 5 * 2**20
+
+#: Elements of the matrix of columns below which Python takes longer than the arithmetic.
+FEW_NUMBERS = 25_000
+
+
+class Plan(NamedTuple):
+    """What was decided, and why.
+
+    Attributes
+    ----------
+    engine : str
+        Module and function under ``convbridge_numpy.engine``.
+    reason : str
+        In words.
+    """
+
+    engine: str
+    reason: str
+
+
+@lru_cache(maxsize=512)
+def plan(
+    images: int,
+    channels: int,
+    outputs: int,
+    kernel: Pair,
+    out_size: Pair,
+    *,
+    stride: Pair = (1, 1),
+    dilation: Pair = (1, 1),
+    padded: bool = False,
+    groups: int = 1,
+    item_size: int = 4,
+    fast: bool = False,
+) -> Plan:
+    """Choose an engine.
+
+    Parameters
+    ----------
+    images, channels, outputs : int
+        N, C and O.
+    kernel, out_size, stride, dilation : (int, int)
+        Of the operation and its result.
+    padded : bool
+        Whether there is padding.
+    groups : int
+        Blocks of channels.
+    item_size : int
+        Bytes of an element.
+    fast : bool
+        Whether accuracy may be traded for speed.
+
+    Returns
+    -------
+    Plan
+
+    Examples
+    --------
+    >>> plan(1, 2048, 512, (1, 1), (7, 7)).engine
+    'pointwise.large'
+    """
+    if groups > 1:
+        if groups == channels:
+            return Plan("depthwise.by_channel", "one input channel a group: nothing to multiply matrices for")
+        return Plan("grouped", "every group is a convolution of its own")
+    pixels = out_size[0] * out_size[1]
+    depth = channels * kernel[0] * kernel[1]
+    small = machine.small_products()
+    plain = kernel == (3, 3) and stride == dilation == (1, 1)
+    if fast and plain and min(channels, outputs) >= 32 and min(out_size) >= 20 and depth * outputs <= 2**20:
+        return Plan("winograd.four_by_four", "a quarter of the multiplications, where rounding may be larger")
+    if channels == 1 and outputs <= 4 and kernel[1] > 1 and dilation[0] == 1 and stride[1] <= 2 and pixels >= 2**12:
+        return Plan(
+            "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
+        )
+    if kernel == (1, 1) and not padded:
+        if small and outputs >= 8 and (channels <= 96 or (channels <= 256 and outputs <= 64)):
+            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
+        if images > 1 and pixels <= 128 and images * pixels * channels * item_size <= 2**23:
+            return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
+        return Plan("pointwise.large", "the image is the matrix")
+    if depth * images * pixels <= FEW_NUMBERS:
+        return Plan("im2col.planar", "so little to do that the fewest steps win")
+    if small and dilation[0] == 1:
+        if depth <= 400 and channels < 16:
+            return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
+        if depth <= 1700 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+            return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
+    if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+        return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
+    return Plan("im2col.planar", "the weights serve as they are")

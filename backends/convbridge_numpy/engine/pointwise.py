@@ -1,0 +1,123 @@
+"""Kernels of one element: the image, subsampled by the stride, already is the matrix.
+
+Idea
+    No window is copied: weight (O x C) times image (C x pixels) is the result.
+    What is left is to choose the product. Few channels: small products on the
+    image as it lies. Few pixels: the images of a batch side by side, so that
+    the weights are read once. Else one large product for each image.
+Cost
+    N O C H' W' multiply-adds.
+Memory
+    None; with a stride or a merged batch, a copy of what is used of the input.
+Source
+    *Dive into Deep Learning*, "Multiple Input and Multiple Output Channels".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from convbridge_numpy.engine import products
+from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.window import Window
+
+Array = np.ndarray[Any, Any]
+
+
+def _used(image: Array, window: Window) -> Array:
+    """View the pixels that are used, (N, C, H', W')."""
+    (out_h, out_w), (stride_h, stride_w) = window.outputs, window.stride
+    return image[:, :, : (out_h - 1) * stride_h + 1 : stride_h, : (out_w - 1) * stride_w + 1 : stride_w]
+
+
+def large(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Multiply image by image.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    weight : ndarray, shape (O, C, 1, 1)
+        Any strides.
+    window : Window
+        Without padding.
+    result : ndarray, shape (N, O, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(8.0).reshape(1, 2, 2, 2), np.empty((1, 1, 2, 2))
+    >>> large(X, np.ones((1, 2, 1, 1)), Window.of((2, 2), (1, 1), (1, 1), NO_PADDING, (1, 1)), result)
+    >>> result[0, 0]
+    array([[ 4.,  6.],
+           [ 8., 10.]])
+    """
+    outputs, channels = weight.shape[:2]
+    used, matrix = _used(image, window), products.weight_matrix(weight)
+    with Scratch() as scratch:
+        copy = None if window.stride == (1, 1) else scratch(used.shape[1:], image.dtype)
+        for pixels, target in zip(used, result):
+            if copy is not None:
+                copy[...] = pixels
+                pixels = copy
+            np.matmul(matrix, pixels.reshape(channels, -1), out=target.reshape(outputs, -1))
+
+
+def merged(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Multiply all images of the batch at once.
+
+    Parameters
+    ----------
+    image, weight, window, result
+        As for :func:`large`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(8.0).reshape(2, 1, 2, 2), np.empty((2, 1, 2, 2))
+    >>> merged(X, np.ones((1, 1, 1, 1)), Window.of((2, 2), (1, 1), (1, 1), NO_PADDING, (1, 1)), result)
+    >>> bool((result == X).all())
+    True
+    """
+    number, (outputs, channels) = len(image), weight.shape[:2]
+    out_h, out_w = window.outputs
+    with Scratch() as scratch:
+        pixels = scratch((channels, number, out_h, out_w), image.dtype)
+        pixels[...] = _used(image, window).transpose(1, 0, 2, 3)
+        product = scratch((outputs, number, out_h, out_w), image.dtype)
+        matrix = products.weight_matrix(weight)
+        np.matmul(matrix, pixels.reshape(channels, -1), out=product.reshape(outputs, -1))
+        result[...] = product.transpose(1, 0, 2, 3)
+
+
+def small(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Multiply in small products.
+
+    Parameters
+    ----------
+    image, weight, window, result
+        As for :func:`large`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(8.0).reshape(1, 2, 2, 2), np.empty((1, 1, 2, 2))
+    >>> small(X, np.ones((1, 2, 1, 1)), Window.of((2, 2), (1, 1), (1, 1), NO_PADDING, (1, 1)), result)
+    >>> result[0, 0]
+    array([[ 4.,  6.],
+           [ 8., 10.]])
+    """
+    number, (outputs, channels) = len(image), weight.shape[:2]
+    used, count = _used(image, window), window.outputs[0] * window.outputs[1]
+    with Scratch() as scratch:
+        blocks = products.weight_blocks(weight, scratch, channels_last=False)
+        if window.stride != (1, 1):
+            copy = scratch(used.shape, image.dtype)
+            copy[...] = used
+            used = copy
+        pixels = used.reshape(number, channels, count)
+        chunk = products.chunk_of_pixels(count, channels, blocks[0].array.shape[2])
+        products.multiply(blocks, pixels[:, None], result.reshape(number, outputs, 1, count), chunk)

@@ -1,0 +1,271 @@
+"""Every engine of the NumPy backend by itself, whatever the planner would choose here; the planner; scratch memory.
+
+The random cases of the parity tests run through the planner, so they meet only
+the engines that this machine and its threads call for. Here each engine
+computes every shape that it may be given, in integers that must come out
+exactly, and with NaN and infinities in the image.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from convbridge_numpy import ops
+from convbridge_numpy.engine import arena, convolve, gradients, im2col, lowered, machine, plan, pool, products, toeplitz
+from convbridge_numpy.engine.window import Window
+
+import convbridge
+import convbridge.selection
+from convbridge.geometry import Sides
+from convbridge.parity import bounds, bounds_fast, oracle
+
+
+def whole(seed, *shape, dtype="float32"):
+    return np.random.default_rng(seed).integers(-4, 5, shape).astype(dtype)
+
+
+#: images, channels, outputs, size, kernel, stride, padding, dilation
+SHAPES = [
+    (1, 1, 1, (9, 40), (3, 3), (1, 1), (0, 0, 0, 0), (1, 1)),
+    (2, 3, 5, (11, 13), (3, 2), (1, 1), (1, 2, 0, 3), (1, 1)),
+    (3, 20, 70, (7, 9), (3, 3), (2, 1), (2, 0, 1, 1), (1, 1)),
+    (2, 33, 65, (10, 6), (2, 3), (1, 2), (0, 0, 0, 0), (1, 2)),
+    (2, 4, 8, (12, 12), (5, 5), (3, 2), (4, 4, 4, 4), (1, 1)),
+    (2, 17, 9, (4, 5), (1, 1), (1, 1), (0, 0, 0, 0), (1, 1)),
+    (3, 9, 80, (6, 7), (1, 1), (2, 3), (0, 0, 0, 0), (1, 1)),
+    (1, 8, 3, (8, 8), (3, 3), (1, 1), (3, 3, 3, 3), (3, 2)),
+    (2, 2, 2, (3, 2), (2, 2), (4, 4), (0, 1, 1, 0), (1, 1)),
+]
+
+
+def may_compute(engine, shape):
+    _, channels, _, _, kernel, _, padding, dilation = shape
+    if engine.startswith("pointwise"):
+        return kernel == (1, 1) and not any(padding)
+    if engine.startswith("lowered"):
+        return dilation[0] == 1
+    if engine.startswith("winograd"):
+        return False  # no integers come out of it: see below
+    if engine.startswith("toeplitz"):
+        return channels == 1 and dilation[0] == 1
+    return channels == 1 if engine.startswith("depthwise") else True
+
+
+PAIRS = [(engine, shape) for engine in convolve.ENGINES for shape in SHAPES if may_compute(engine, shape)]
+
+
+def setting(engine, shape, dtype="float32"):
+    number, channels, outputs, size, kernel, stride, padding, dilation = shape
+    X, weight = whole(1, number, channels, *size, dtype=dtype), whole(2, outputs, channels, *kernel, dtype=dtype)
+    window = Window.of(size, kernel, stride, Sides(*padding), dilation)
+    keywords = {"stride": stride, "padding": (padding[:2], padding[2:]), "dilation": dilation}
+    return X, weight, window, keywords
+
+
+def test_every_engine_computes_something_here():
+    assert {engine for engine, _ in PAIRS} == set(convolve.ENGINES) - {"winograd.four_by_four"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("engine", "shape"), PAIRS)
+def test_engines_are_exact_for_integers(engine, shape, dtype):
+    X, weight, window, keywords = setting(engine, shape, dtype)
+    wanted = oracle.conv2d(X, weight, **keywords)
+    for channels_last in (False, True):
+        result = np.empty((len(X), len(weight), *window.outputs), dtype)
+        if channels_last:
+            result = np.empty((len(X), *window.outputs, len(weight)), dtype).transpose(0, 3, 1, 2)
+        result[...] = np.nan
+        convolve.ENGINES[engine](X, weight, window, result)
+        np.testing.assert_array_equal(result, wanted.astype(dtype))
+
+
+@pytest.mark.parametrize(("engine", "shape"), PAIRS)
+def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
+    X, weight, window, keywords = setting(engine, shape)
+    X[0, 0, 1, 1], X[-1, -1, -1, 0], X[0, -1, 2, 1] = np.nan, np.inf, -np.inf
+    wanted = oracle.conv2d(X, weight, **keywords)
+    result = np.zeros((len(X), len(weight), *window.outputs), "float32")
+    with np.errstate(all="ignore"):
+        convolve.ENGINES[engine](X, weight, window, result)
+    np.testing.assert_array_equal(result, wanted.astype("float32"))
+
+
+@pytest.mark.parametrize(("engine", "shape"), PAIRS)
+def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
+    for module in (im2col, lowered, toeplitz, convolve.depthwise):
+        monkeypatch.setattr(module, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(im2col, "MOST_BYTES", 512)
+    monkeypatch.setattr(products, "SMALL_PRODUCT", 2000)
+    X, weight, window, keywords = setting(engine, shape)
+    wanted = oracle.conv2d(X, weight, **keywords)
+    spread = np.zeros((*X.shape[:3], 2 * X.shape[3]), "float32")[..., ::2].transpose(0, 1, 3, 2).copy().swapaxes(2, 3)
+    spread[...] = X
+    flipped = np.ascontiguousarray(weight[:, :, ::-1, ::-1].transpose(1, 0, 2, 3)).transpose(1, 0, 2, 3)[
+        :, :, ::-1, ::-1
+    ]
+    result = np.empty((len(X), len(weight), *window.outputs), "float32")
+    convolve.ENGINES[engine](spread, flipped, window, result)
+    np.testing.assert_array_equal(result, wanted.astype("float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1), (0, 3, 2, 1)])
+@pytest.mark.parametrize("size", [(20, 23), (6, 5), (3, 9)])
+def test_winograd_within_its_own_bound(dtype, padding, size):
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((2, 33, *size)) * 10.0 ** rng.integers(-3, 4, (2, 33, 1, 1))).astype(dtype)
+    weight = rng.standard_normal((35, 33, 3, 3)).astype(dtype)
+    window = Window.of(size, (3, 3), (1, 1), Sides(*padding), (1, 1))
+    result = np.full((2, 35, *window.outputs), np.nan, dtype)
+    convolve.ENGINES["winograd.four_by_four"](X, weight, window, result)
+    sides = (padding[:2], padding[2:])
+    difference = np.abs(result - oracle.conv2d(X, weight, padding=sides))
+    bound = bounds_fast.winograd_bound(X, weight, dtype=dtype, padding=sides)
+    assert (difference <= bound).all()
+    assert (np.abs(result * 1.01 - oracle.conv2d(X, weight, padding=sides)) > bound).any()
+
+
+def test_winograd_does_not_keep_the_bound_of_a_dot_product():
+    """An output that does not see a pixel still depends on it, through its tile."""
+    X, weight = np.zeros((1, 1, 6, 6), "float32"), np.random.default_rng(1).standard_normal((1, 1, 3, 3))
+    X[0, 0, 1, 1], weight = 1e6, weight.astype("float32")
+    result = np.zeros((1, 1, 4, 4), "float32")
+    window = Window.of((6, 6), (3, 3), (1, 1), Sides(0, 0, 0, 0), (1, 1))
+    convolve.ENGINES["winograd.four_by_four"](X, weight, window, result)
+    difference = np.abs(result - oracle.conv2d(X, weight))
+    assert (difference > bounds.conv2d_bound(X, weight, dtype="float32")).any()
+    assert (difference <= bounds_fast.winograd_bound(X, weight, dtype="float32")).all()
+
+
+def test_winograd_only_in_fast_and_only_for_finite_images():
+    X, weight = whole(1, 1, 32, 24, 24), whole(2, 32, 32, 3, 3)
+    wanted = oracle.conv2d(X, weight)
+    np.testing.assert_array_equal(convbridge.conv2d(X, weight, backend="numpy"), wanted)
+    with convbridge.selection.use_precision("fast"):
+        fast = convbridge.conv2d(X, weight, backend="numpy")
+        X[0, 3, 5, 5] = np.inf
+        infinite = convbridge.conv2d(X, weight, backend="numpy")
+    assert (fast != wanted).any()
+    assert (np.abs(fast - wanted) <= bounds_fast.winograd_bound(whole(1, 1, 32, 24, 24), weight, dtype="float32")).all()
+    np.testing.assert_array_equal(infinite, oracle.conv2d(X, weight))
+
+
+def test_depthwise_with_several_kernels_a_channel():
+    X, weight = whole(1, 2, 6, 9, 8), whole(2, 18, 1, 3, 2)
+    for stride, padding in (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3))):
+        ours = convolve.conv2d(X, weight, stride, padding, (1, 1), 6)
+        sides = (padding[:2], padding[2:])
+        np.testing.assert_array_equal(ours, oracle.conv2d(X, weight, stride=stride, padding=sides, groups=6))
+
+
+def test_filter_within_the_bound():
+    rng = np.random.default_rng(0)
+    X, weight = rng.standard_normal((1, 1, 90, 150)).astype("float32"), rng.standard_normal((1, 1, 15, 15))
+    weight = weight.astype("float32")
+    assert plan.plan(1, 1, 1, (15, 15), (76, 136)).engine == "toeplitz.filter_image"
+    ours = convolve.conv2d(X, weight, (1, 1), Sides(0, 0, 0, 0), (1, 1), 1)
+    difference = np.abs(ours - oracle.conv2d(X, weight))
+    assert (difference <= bounds.conv2d_bound(X, weight, dtype="float32")).all()
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (3, 1)])
+@pytest.mark.parametrize("channels", [2, 20])
+@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 2, 3, 0)])
+def test_gradients_of_many_and_few_channels(stride, channels, padding):
+    """<conv(X), G> = <X, dX> = <W, dW>, exactly in integers, for any X: so the gradients are the transposed maps."""
+    X, weight = whole(1, 2, channels, 21, 20), whole(2, 5, channels, 3, 4)
+    sides = Sides(*padding)
+    keywords = (stride, sides, (1, 1), 1)
+    Y = convolve.conv2d(X, weight, *keywords)
+    G = whole(3, *Y.shape)
+    dX = gradients.conv2d_input(weight, G, (21, 20), *keywords)
+    dW = gradients.conv2d_weight(X, G, (3, 4), *keywords)
+    total = (Y * G).sum(dtype="float64")
+    assert (dX * X).sum(dtype="float64") == total
+    assert (dW * weight).sum(dtype="float64") == total
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 13])
+@pytest.mark.parametrize("combine", [np.maximum, np.add])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_windows_by_doubling(size, combine, dilation, monkeypatch):
+    X = whole(1, 3, 30, 31)
+    window = (size - 1) * dilation + 1
+    wanted = np.stack([
+        combine.reduce(X[:, y : y + window : dilation, x : x + window : dilation], axis=(1, 2))
+        for y in range(31 - window)
+        for x in range(32 - window)
+    ], axis=1).reshape(3, 31 - window, 32 - window)  # fmt: skip
+    for block in (2**19, 256):
+        monkeypatch.setattr(pool, "BLOCK_BYTES", block)
+        ours = pool.reduce_windows(X, (size, size), (1, 1), (dilation, dilation), combine)
+        np.testing.assert_array_equal(ours, wanted)
+
+
+def test_plan_tells_its_reason(monkeypatch):
+    monkeypatch.setattr(machine, "small_products", lambda: True)
+    plan.plan.cache_clear()
+    assert plan.plan(1, 64, 64, (3, 3), (56, 56)).engine == "lowered.channels_last"
+    monkeypatch.setattr(machine, "small_products", lambda: False)
+    plan.plan.cache_clear()
+    found = plan.plan(1, 64, 64, (3, 3), (56, 56))
+    assert found.engine == "im2col.channels_last"
+    assert found.reason
+    plan.plan.cache_clear()
+
+
+def test_plan_table_names_every_engine():
+    for engine in convolve.ENGINES:
+        assert f"\n{engine} " in plan.__doc__
+
+
+def test_scratch_memory_is_bounded_and_given_back():
+    X, weight = whole(1, 8, 64, 40, 40), whole(2, 64, 64, 3, 3)
+    keywords = {"stride": (1, 1), "dilation": (1, 1), "groups": 1, "data_format": "NCHW"}
+    held = []
+
+    def work():
+        ops.conv2d(X, weight, None, padding=Sides(1, 1, 1, 1), **keywords)
+        held.append(sum(buffer.nbytes for buffer in arena._kept.buffers))
+        arena.release()
+        held.append(sum(buffer.nbytes for buffer in arena._kept.buffers))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert 0 < held[0] <= arena.KEPT_BYTES
+    assert held[1] == 0
+
+
+def test_nested_scratch_is_not_shared():
+    with arena.Scratch() as outer:
+        first = outer((1000,), np.dtype("float32"))
+        with arena.Scratch() as inner:
+            second = inner((1000,), np.dtype("float32"))
+            assert not np.shares_memory(first, second)
+        third = outer((1000,), np.dtype("float32"))
+        assert not np.shares_memory(first, third)
+        assert first.ctypes.data % arena.ALIGNMENT == 0
+
+
+def test_threads_compute_side_by_side():
+    X, weight = whole(1, 2, 16, 30, 30), whole(2, 16, 16, 3, 3)
+    wanted = oracle.conv2d(X, weight, padding=1)
+    keywords = {"stride": (1, 1), "dilation": (1, 1), "groups": 1, "data_format": "NCHW"}
+    wrong = []
+
+    def work(factor):
+        for _ in range(30):
+            Y = ops.conv2d(X * factor, weight, None, padding=Sides(1, 1, 1, 1), **keywords)
+            if not (factor * wanted == Y).all():
+                wrong.append(factor)
+
+    threads = [threading.Thread(target=work, args=(np.float32(factor),)) for factor in (1, 2, 3, 4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
