@@ -18,13 +18,24 @@ def test_the_tour_runs_and_prints_what_its_comments_say():
     missing = set(convbridge.registry.BUILTIN) - set(convbridge.available_backends())
     if missing:
         pytest.skip(f"the tour shows all four frameworks, and these are not installed: {', '.join(sorted(missing))}")
-    (tour,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    tour, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     run = subprocess.run([sys.executable, "-c", tour], capture_output=True, text=True, timeout=300, check=False)
     assert run.returncode == 0, run.stderr
     printed = " ".join(run.stdout.split())
     assert printed.startswith("[[19. 25.] [37. 43.]] tensor([[19., 25.], [37., 43.]])")
     assert "[[2. 3.] [5. 6.]] <NDArray 2x2 @cpu(0)>" in printed
     assert printed.endswith("(15, 15)")
+
+
+def test_the_layer_that_was_moved_fails_for_the_cause_that_is_shown():
+    if not {"torch", "tensorflow"} <= set(convbridge.available_backends()):
+        pytest.skip("the example moves a layer from PyTorch to Keras, and not both are installed")
+    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    run = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 1
+    assert "ParityError" in run.stderr
+    (shown,) = re.findall(r"```text\nlikely cause: (.*?) \(", README)
+    assert f"likely cause: {shown}" in run.stderr
 
 
 def test_the_commands_of_the_readme_exist():
