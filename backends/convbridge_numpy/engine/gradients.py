@@ -53,6 +53,9 @@ FEW_PIXELS = 300
 #: Pixels of an image from which on its gradient of a 1x1 kernel is not joined with others.
 ENOUGH_ALONE = 512
 
+#: Output pixels of a batch, and elements of a kernel, from which on adding columns back is worth it with stride 1.
+MANY_PIXELS, LARGE_KERNEL = 4096, 25
+
 #: Input channels from which on correlations are faster than adding columns back.
 MANY_CHANNELS = 12
 
@@ -100,7 +103,13 @@ def conv2d_input(
     per_group = weight.shape[1]
     strided, one_tap = stride != (1, 1), weight.shape[2:] == (1, 1)
     pixels = grad.shape[0] * grad.shape[2] * grad.shape[3]
-    by_columns = strided and (dilation != (1, 1) or (groups == 1 and per_group < MANY_CHANNELS))
+    few_channels = groups == 1 and per_group < MANY_CHANNELS
+    many_outputs = groups == 1 and len(weight) >= 32
+    by_columns = (
+        (strided and (dilation != (1, 1) or few_channels))
+        or (many_outputs and few_channels and pixels >= MANY_PIXELS)
+        or (many_outputs and prod(weight.shape[2:]) >= LARGE_KERNEL and len(weight) >= 2 * per_group)
+    )
     too_heavy = weight.nbytes // groups > COPIED_WEIGHTS or pixels < FEW_PIXELS
     if by_columns or (too_heavy and groups == 1 and not one_tap):
         return _columns_back(weight, grad, size, stride, padding, dilation, groups)

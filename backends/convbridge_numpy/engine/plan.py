@@ -123,7 +123,7 @@ def plan(
     if depth * images * pixels <= FEW_NUMBERS:
         return Plan("im2col.planar", "so little to do that the fewest steps win")
     if small and dilation[0] == 1:
-        if depth <= 400 and channels < 16:
+        if depth <= 400 and channels <= 16:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
         if depth <= 1700 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
