@@ -767,3 +767,11 @@ def test_t21_fractions_are_no_strides(backend):
             pool2d(X, value, backend=backend)
     exact(conv2d(X, K, stride=np.int64(2), backend=backend), np.full((1, 1, 2, 2), 4), "float64")
     exact(conv2d(X, K, stride=np.array([2, 1]), backend=backend), np.full((1, 1, 2, 3), 4), "float64")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_kernel_of_one_zero_meets_infinite_pixels(backend, dtype):
+    X = np.full((1, 2, 5), np.inf, dtype)
+    K = np.zeros((1, 1, 1, 1), dtype)
+    for function in (convbridge.corr2d_multi_in_out_1x1, convbridge.corr2d_multi_in_out):
+        assert np.isnan(convbridge.to_numpy(function(X, K, backend=backend))).all()

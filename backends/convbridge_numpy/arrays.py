@@ -56,7 +56,9 @@ def flip(x: Array) -> Array:
 def tensordot(a: Array, b: Array) -> Array:
     """Contract the last axis of ``a`` with the first axis of ``b``."""
     with np.errstate(all="ignore"):  # infinities and NaNs are values here, as in the other frameworks
-        return np.tensordot(a, b, axes=1)
+        # not tensordot: its dot leaves a product by the one number 0 out, and 0 times infinity is NaN
+        product: Array = np.matmul(a.reshape(-1, a.shape[-1]), b.reshape(b.shape[0], -1))
+    return product.reshape(a.shape[:-1] + b.shape[1:])
 
 
 def reshape(x: Array, shape: tuple[int, ...]) -> Array:
