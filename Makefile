@@ -3,6 +3,7 @@
 #   make compare   every example of the chapters, computed by all four frameworks side by side
 #   make test      the tests, on all four backends
 #   make parity    the whole matrix: every case on every backend; report.html shows it
+#   make page      the chapters as a page to try out: page.html
 #   make fuzz      10,000 random cases per backend, and 5,000 of gradients, against the oracle
 #   make lint      ruff, its formatter, mypy
 #   make bench     the benchmarks
@@ -19,7 +20,7 @@ SEED ?= 1
 # TensorFlow's notes about its own processor features say nothing about a result.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: compare test parity fuzz lint format bench clean
+.PHONY: compare test parity page fuzz lint format bench clean
 
 compare: $(READY)
 	$(BIN)/convbridge compare --backends $(BACKENDS)
@@ -30,6 +31,9 @@ test: $(READY)
 
 parity: $(READY)
 	$(BIN)/convbridge parity --backends $(BACKENDS) --html report.html
+
+page: $(READY)
+	$(BIN)/convbridge page --backends $(BACKENDS) --output page.html
 
 fuzz: $(READY)
 	$(BIN)/python -m convbridge.parity.fuzz --backends $(BACKENDS) --cases $(CASES) --seed $(SEED)

@@ -13,6 +13,7 @@ from convbridge.commands.compare import compare
 from convbridge.commands.console import BAD_USAGE, one_line, report
 from convbridge.commands.filter import filter_images
 from convbridge.commands.learn import learn
+from convbridge.commands.page import page
 from convbridge.commands.parity import parity
 from convbridge.commands.shapes import shapes
 from convbridge.errors import ConvbridgeError
@@ -49,6 +50,7 @@ app.command("backends", short_help="Show which backends are installed.")(backend
 app.command("compare", short_help="Compare the backends on the chapters' examples.")(compare)
 app.command("filter", short_help="Filter image files with a kernel.")(filter_images)
 app.command("learn", short_help="Learn a kernel from an image and its filtered copy.")(learn)
+app.command("page", short_help="Write the chapters as a page to try out.")(page)
 app.command("parity", short_help="Compare all backends on thousands of cases.")(parity)
 app.command("shapes", short_help="Show sizes and receptive fields of layers.")(shapes)
 

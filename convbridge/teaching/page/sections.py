@@ -1,0 +1,60 @@
+"""The sections of the page, in the order of the chapters. A section is a name and the examples that it shows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["SECTIONS", "Section"]
+
+
+class Section(NamedTuple):
+    """A section of the page.
+
+    Attributes
+    ----------
+    name : str
+        Its anchor is "section-" and this; its sentences are the texts that
+        begin with "section." and this.
+    paragraphs : int
+        How many paragraphs it has: the texts that end with ".1", ".2" and so on.
+    examples : tuple of str
+        Names from :mod:`convbridge.teaching.examples`; each has a link.
+    """
+
+    name: str
+    paragraphs: int
+    examples: tuple[str, ...]
+
+
+SECTIONS: tuple[Section, ...] = (
+    Section("cross-correlation", 2, ("corr2d",)),
+    Section("edges", 2, ("edges-vertical", "edges-horizontal", "edges-transposed", "edges-diagonal")),
+    Section("convolution", 2, ("convolution",)),
+    Section(
+        "padding-and-stride",
+        3,
+        (
+            "padding",
+            "padding-stride",
+            "layer-padding",
+            "layer-padding-rectangle",
+            "layer-stride",
+            "layer-stride-rectangle",
+        ),
+    ),
+    Section("channels", 2, ("channels-in", "channels-out")),
+    Section("1x1", 1, ("channels-1x1",)),
+    Section(
+        "pooling",
+        3,
+        (
+            "pool-max",
+            "pool-avg",
+            "pool-layer",
+            "pool-layer-stride",
+            "pool-layer-rectangle",
+            "pool-layer-channels",
+            "pool-layer-negative",
+        ),
+    ),
+)
