@@ -51,6 +51,7 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/dispatch.py
+	$(BIN)/python benchmarks/convolution.py --quick
 
 # An interrupted installation leaves no mark behind and is done again.
 $(READY): pyproject.toml constraints/numpy1.txt
