@@ -118,6 +118,30 @@ def test_underflow_is_in_the_bound(scale):
         assert (np.abs(Y - oracle.conv2d(image, kernels)) <= bound).all()
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("size", "kernel", "padding"),
+    [((160, 170), (31, 27), 0), ((100, 300), (29, 40), ((3, 40), (0, 17))), ((20, 700), (5, 150), ((4, 9), (90, 0)))],
+)
+def test_large_kernels_by_fourier(dtype, size, kernel, padding):
+    X, weight, bias = normal(0, 2, 1, *size, dtype=dtype), normal(1, 2, 1, *kernel, dtype=dtype), normal(2, 2)
+    X[1, :, :, size[1] // 2 :] = 0
+    bias = bias.astype(dtype)
+    if size == (20, 700):
+        X = np.tile(X, (1, 1, 2, 1))
+    Y, noted = fast(X, weight, bias, padding=padding)
+    assert noted == {bounds_fast.FOURIER}
+    wanted, allowed = oracle.conv2d(X, weight, bias, padding=padding), bounds.conv2d_bound
+    bound = allowed(X, weight, bias, dtype=dtype, padding=padding) + bounds_fast.fourier_bound(X, weight)
+    assert (np.abs(Y - wanted) <= bound).all()
+    assert (np.abs(np.roll(Y, 1, axis=-1) - wanted) > bound).any()
+    assert (fast(X, weight, bias, padding=padding)[0] == Y).all()
+    X[0, 0, 10, 10] = np.nan
+    Y, noted = fast(X, weight, bias, padding=padding)
+    assert noted == set()
+    assert np.isfinite(Y[1]).all()
+
+
 # --------------------------------------------------------------------------- what a layer keeps
 
 

@@ -31,12 +31,12 @@ import numpy as np
 
 from convbridge.parity import bounds, oracle
 
-__all__ = ["WINOGRAD", "conv2d_bound", "winograd_bound"]
+__all__ = ["FOURIER", "WINOGRAD", "conv2d_bound", "fourier_bound", "winograd_bound"]
 
 Array = np.ndarray[Any, Any]
 
-#: The name of the engine that :func:`winograd_bound` is about.
-WINOGRAD = "Winograd F(4x4, 3x3)"
+#: The names of the engines that :func:`winograd_bound` and :func:`fourier_bound` are about.
+WINOGRAD, FOURIER = "Winograd F(4x4, 3x3)", "Fourier"
 
 TILE, SEEN = 4, 6
 
@@ -145,7 +145,7 @@ def conv2d_bound(
     groups: int = 1,
     data_format: str = "NCHW",
 ) -> Array | None:
-    """Bound a convolution by what the engines that computed it promise.
+    """Bound what the engines that computed a convolution add to the bound of a dot product.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def conv2d_bound(
     Returns
     -------
     numpy.ndarray of float64, or None
-        With the shape of the result; 0 for groups with numbers that are not
+        With the shape of the result, or one for all; 0 for groups with numbers that are not
         finite, which must be computed directly. None where the bound of a dot
         product must be kept: no name that is known, or a call that no such
         engine can compute.
@@ -171,15 +171,59 @@ def conv2d_bound(
     True
     """
     plain = all(np.all(np.asarray(steps) == 1) for steps in (stride, dilation))
-    if WINOGRAD not in traded or not plain or np.shape(weight)[2:] != (3, 3) or dtype not in ("float32", "float64"):
+    if not plain or dtype not in ("float32", "float64"):
         return None
     image = np.moveaxis(np.asarray(X), -1, 1) if data_format == "NHWC" else np.asarray(X)
+    weight = np.asarray(weight)
+    if FOURIER in traded and groups == image.shape[1] == 1:
+        return fourier_bound(X, weight)
+    if WINOGRAD not in traded or weight.shape[2:] != (3, 3):
+        return None
     biases = [None] * groups if bias is None else np.split(np.asarray(bias), groups)
     parts = []
-    for pixels, kernels, own in zip(np.split(image, groups, axis=1), np.split(np.asarray(weight), groups), biases):
+    for pixels, kernels, own in zip(np.split(image, groups, axis=1), np.split(weight, groups), biases):
         finite = all(np.isfinite(part).all() for part in (pixels, kernels))
         pixels, kernels = (np.where(np.isfinite(part), part, 0) for part in (pixels, kernels))
         bound = winograd_bound(pixels, kernels, own, dtype=dtype, padding=padding)
         parts.append(bound if finite else np.zeros(bound.shape))
     whole = np.concatenate(parts, axis=1)
     return np.moveaxis(whole, 1, -1) if data_format == "NHWC" else whole
+
+
+def fourier_bound(X: Any, weight: Any) -> Array:
+    """Bound what Fourier transforms in float64 add to the bound of a dot product.
+
+    Each transform of ``n`` numbers has an error of at most ``f = 8 u log2(n)``
+    times the norm of its result ([1]_, theorem 24.2, with weights that are off
+    by u). By Cauchy's inequality the product of two spectra hands on
+    ``2 f |X|_2 |K|_2``, its own roundings are less than ``f / 4`` of that, and
+    the way back adds ``f |X|_2 |K|_1``, where ``|.|_1`` is the sum of absolute
+    values. ``4 f |X|_2 |K|_1`` is more than all of it, and the norm of an image
+    more than that of each of its tiles, whose sides have at most 256 or 8 times
+    as many pixels as the kernel's. What underflows is far below 1e-300 times
+    either operand. Rounding to the dtype of the result, and adding a bias, is
+    less than the bound of a dot product allows.
+
+    Parameters
+    ----------
+    X : numpy.ndarray, shape (N, 1, H, W) or (N, H, W, 1)
+        Finite.
+    weight : numpy.ndarray, shape (O, 1, kh, kw)
+        Finite.
+
+    Returns
+    -------
+    numpy.ndarray of float64, shape ()
+        For every element: the larger of all images and kernels.
+
+    Examples
+    --------
+    >>> bool(fourier_bound(np.ones((1, 1, 99, 99)), np.ones((1, 1, 31, 31))) < 1e-8)
+    True
+    """
+    image, kernels = np.abs(np.asarray(X, np.longdouble)), np.abs(np.asarray(weight, np.longdouble))
+    pixels = np.sqrt((image**2).sum(axis=(1, 2, 3))).max(initial=0.0)
+    sums = kernels.sum(axis=(1, 2, 3)).max(initial=0.0)
+    steps = sum(float(np.log2(max(256, 8 * k))) for k in kernels.shape[2:])
+    error = 4 * 8 * bounds.unit_roundoff("float64") * steps * pixels * sums + 1e-300 * (1 + pixels + sums)
+    return np.asarray(error, np.float64) * (1 + 2.0**-32)

@@ -129,7 +129,7 @@ def relaxed(case: Case, answer: Answer, traded: Collection[str]) -> Answer:
     if more is None:
         return answer
     # the bound so far holds the oracle's own roundings
-    return {**answer, "Y": wanted._replace(bound=wanted.bound + more[lost], exact=False)}
+    return {**answer, "Y": wanted._replace(bound=wanted.bound + (more[lost] if more.ndim else more), exact=False)}
 
 
 def _as_conv2d(case: Case, operands: dict[str, Array]) -> tuple[Array, Array, Array | None, tuple[int, ...]]:

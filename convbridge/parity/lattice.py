@@ -312,6 +312,8 @@ def _large() -> Iterator[Case]:
         make((3, 3), (20, 20), padding="same_upper", channels=64, outputs=64, groups=2),
     ):
         yield from _cases("conv2d", geometry, _FORMATS, _WIDE)
+    filters = _convolution((27, 28), (155, 160), batch=1, channels=1, outputs=1)
+    yield from _cases("conv2d", filters, _FORMATS[:1], {"float32": "whole spread"})
     # what such an engine must leave to others
     for geometry in (
         make((3, 3), (41, 41), stride=2),

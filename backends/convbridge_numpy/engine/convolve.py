@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import depthwise, im2col, lowered, pointwise, toeplitz, winograd
+from convbridge_numpy.engine import depthwise, fourier, im2col, lowered, pointwise, toeplitz, winograd
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.plan import plan
 from convbridge_numpy.engine.window import Window
@@ -23,6 +23,7 @@ Engine = Callable[..., None]
 
 ENGINES: dict[str, Engine] = {
     "depthwise.by_channel": depthwise.by_channel,
+    "fourier.filter_image": fourier.filter_image,
     "toeplitz.filter_image": toeplitz.filter_image,
     "pointwise.small": pointwise.small,
     "pointwise.merged": pointwise.merged,
