@@ -32,21 +32,27 @@ from convbridge.errors import ArgumentError, MixedBackendsError, describe, recei
 from convbridge.protocol import BackendSpec
 
 __all__ = [
+    "PRECISIONS",
     "framework_of",
     "framework_of_layer",
     "framework_of_symbol",
     "get_backend",
+    "note_trade",
     "precision",
     "resolve",
     "set_backend",
     "use_backend",
     "use_precision",
+    "watch_trades",
 ]
 
 ENVIRONMENT_VARIABLE = "CONVBRIDGE_BACKEND"
 
+PRECISIONS = ("exact", "fast")
+
 _used: ContextVar[str | None] = ContextVar("convbridge_use_backend", default=None)
 _set: ContextVar[str | None] = ContextVar("convbridge_set_backend", default=None)
+_trades: ContextVar[set[str] | None] = ContextVar("convbridge_trades", default=None)
 _precision: ContextVar[str] = ContextVar("convbridge_precision", default="exact")
 
 _from_environment: str | None = None
@@ -338,7 +344,7 @@ def use_precision(mode: str) -> Iterator[str]:
     ...     mode
     'fast'
     """
-    if mode not in ("exact", "fast"):
+    if mode not in PRECISIONS:
         raise ArgumentError(f"mode must be 'exact' or 'fast'. {received(mode=mode)}")
     token = _precision.set(mode)
     try:
@@ -360,3 +366,44 @@ def precision() -> str:
     'exact'
     """
     return _precision.get()
+
+
+def note_trade(name: str) -> None:
+    """Say that an engine which trades accuracy for speed is computing; for engines to call.
+
+    Parameters
+    ----------
+    name : str
+        One that :mod:`convbridge.parity.bounds_fast` has a bound for.
+
+    Examples
+    --------
+    >>> note_trade("Winograd F(4x4, 3x3)")  # nobody watches
+    """
+    noted = _trades.get()
+    if noted is not None:
+        noted.add(name)
+
+
+@contextmanager
+def watch_trades() -> Iterator[set[str]]:
+    """Learn which engines traded accuracy for speed in a ``with`` block.
+
+    Yields
+    ------
+    set of str
+        Their names, filled as they compute.
+
+    Examples
+    --------
+    >>> with watch_trades() as noted:
+    ...     note_trade("Winograd F(4x4, 3x3)")
+    >>> noted
+    {'Winograd F(4x4, 3x3)'}
+    """
+    noted: set[str] = set()
+    token = _trades.set(noted)
+    try:
+        yield noted
+    finally:
+        _trades.reset(token)

@@ -17,6 +17,7 @@ from convbridge.errors import ArgumentError, UnsupportedOperationError, received
 from convbridge.layers import check_one_channel, check_weights
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_numpy import chapter
+from convbridge_numpy.engine.kept import KEPT, Kept
 
 Array = np.ndarray[Any, Any]
 
@@ -50,7 +51,8 @@ class Conv2D(_Layer):
     """A convolution layer; ``weight`` is OIHW, ``bias`` is (O,) or None.
 
     After ``backward``, ``grad_weight`` and ``grad_bias`` hold the gradients of
-    the weights, fresh each time.
+    the weights, fresh each time. Under ``use_precision("fast")`` it may keep a
+    second form of its weights, and notices when they change in whatever way.
     """
 
     def __init__(self, config: Conv2DConfig, weight: Array, bias: Array | None) -> None:
@@ -59,6 +61,7 @@ class Conv2D(_Layer):
         self.bias = bias
         self.grad_weight: Array | None = None
         self.grad_bias: Array | None = None
+        self._kept = Kept()
 
     def _keywords(self) -> dict[str, Any]:
         c = self.config
@@ -72,7 +75,11 @@ class Conv2D(_Layer):
 
     def forward(self, X: Any) -> Array:
         """Cross-correlate a batch of images, and remember it."""
-        Y: Array = functional.conv2d(X, self.weight, self.bias, **self._keywords(), backend="numpy")
+        token = KEPT.set(self._kept)
+        try:
+            Y: Array = functional.conv2d(X, self.weight, self.bias, **self._keywords(), backend="numpy")
+        finally:
+            KEPT.reset(token)
         self._input = X
         return Y
 

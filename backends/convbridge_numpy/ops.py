@@ -16,6 +16,7 @@ import numpy as np
 from convbridge.geometry import Pair, Sides, output_size, window_size
 from convbridge.selection import precision
 from convbridge_numpy.engine import convolve, gradients, pool
+from convbridge_numpy.engine.kept import KEPT
 
 Array = np.ndarray[Any, Any]
 
@@ -70,7 +71,17 @@ def conv2d(
     last = data_format == "NHWC"
     fast = precision() == "fast" and X.dtype != np.float16
     with np.errstate(all="ignore"):  # infinities and NaNs are values here, as in the other frameworks
-        Y = convolve.conv2d(image, _widen(weight), stride, padding, dilation, groups, channels_last=last, fast=fast)
+        Y = convolve.conv2d(
+            image,
+            _widen(weight),
+            stride,
+            padding,
+            dilation,
+            groups,
+            channels_last=last,
+            fast=fast,
+            kept=KEPT.get() if fast else None,
+        )
         if bias is not None:
             Y += bias.reshape(-1, 1, 1)
         return (Y.transpose(0, 2, 3, 1) if last else Y).astype(X.dtype, copy=False)

@@ -35,6 +35,10 @@ def parity(
         typer.Option("--cases", metavar="N", min=0, help="Add N random cases, half of them gradients."),
     ] = 0,
     seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Draws the random cases.")] = 0,
+    precision: Annotated[
+        str,
+        typer.Option("--precision", metavar="WORD", help="'fast' lets engines trade accuracy, by their own bounds."),
+    ] = "exact",
     in_process: Annotated[
         bool,
         typer.Option(
@@ -66,17 +70,21 @@ def parity(
     Every case runs on every backend. Each result is compared with the exact
     one, which two independent oracles agree on, and with every other backend's.
     What can be computed without rounding must be equal bit for bit; everything
-    else must be within the rounding bound. Exit code 1 for a real difference or
+    else must be within the rounding bound. With --precision fast, that holds but
+    for engines that trade accuracy for speed and name a bound of their own. Exit code 1 for a real difference or
     a crash, 2 for a backend that was asked for and is missing.
     """
     from convbridge.parity import recorded
     from convbridge.parity.matrix import name_causes, run_matrix
+    from convbridge.selection import PRECISIONS
 
     for path in (record, html, junit):
         if path is not None and not path.absolute().parent.is_dir():
             raise CommandError(f"{path}: there is no such directory")
     vectors = None if against is None else recorded.read(against)
-    chosen = _cases(vectors, select, only or [], cases, seed)
+    if precision not in PRECISIONS:
+        raise CommandError(f"--precision must be {' or '.join(PRECISIONS)}, not {precision!r}")
+    chosen = _cases(vectors, select, only or [], cases, seed, precision)
     names = None if backends is None else [name.strip() for name in backends.split(",") if name.strip()]
     recorder = None if record is None else recorded.Recorder()
     with _progress(len(chosen)) as advance:
@@ -89,6 +97,7 @@ def parity(
             records=[] if vectors is None else [vectors],
             watch=recorder,
             progress=advance,
+            precision=precision,
         )
     name_causes(matrix)
     matrix.facts["selection"] = _selection(select, only or [], cases, against)
@@ -107,7 +116,7 @@ def parity(
         raise typer.Exit(BAD_USAGE)
 
 
-def _cases(vectors: Vectors | None, select: str, only: list[str], count: int, seed: int) -> list[Case]:
+def _cases(vectors: Vectors | None, select: str, only: list[str], count: int, seed: int, precision: str) -> list[Case]:
     """Put together what is run."""
     from convbridge.parity.cases import random_cases
     from convbridge.parity.choose import chooser
@@ -128,7 +137,7 @@ def _cases(vectors: Vectors | None, select: str, only: list[str], count: int, se
         chosen = [case_named(name) for name in dict.fromkeys(only)]
     else:
         gradients = count // 2
-        chosen = lattice(wanted)
+        chosen = lattice(wanted, precision=precision)
         chosen += filter(wanted, random_cases(count - gradients, seed))
         chosen += filter(wanted, random_gradient_cases(gradients, seed))
     if not chosen:

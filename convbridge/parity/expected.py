@@ -5,20 +5,21 @@ values add up to less than the dtype holds; and the averages of those, which
 are one correctly rounded division of an exact sum. Of the gradients: those of
 maxima where no two windows meet; sums of integers; and what averages hand on
 where all divisors are powers of two. Everything else must be within the bound
-of :mod:`convbridge.parity.bounds`.
+of :mod:`convbridge.parity.bounds`; or of :mod:`convbridge.parity.bounds_fast`
+where an engine traded accuracy for speed, as "fast" allows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbridge.parity import bounds, oracle, oracle_gradients
+from convbridge.parity import bounds, bounds_fast, oracle, oracle_gradients
 from convbridge.parity.cases import Case
 
-__all__ = ["Answer", "Expected", "expected"]
+__all__ = ["Answer", "Expected", "expected", "relaxed"]
 
 Array = np.ndarray[Any, Any]
 
@@ -95,10 +96,47 @@ def expected(case: Case) -> Answer:
     return {"Y": _expected_pool(case, operands["X"]) if function == "pool2d" else _expected_conv(case, operands)}
 
 
-def _expected_conv(case: Case, operands: dict[str, Array]) -> Expected:
+def relaxed(case: Case, answer: Answer, traded: Collection[str]) -> Answer:
+    """Ask less of engines that traded accuracy for speed: their own bound, and no bits.
+
+    Parameters
+    ----------
+    case : Case
+        Any.
+    answer : dict
+        What :func:`expected` says about it.
+    traded : collection of str
+        Names of the engines, as they noted them in "fast".
+
+    Returns
+    -------
+    dict
+        The same, unless such an engine can have computed the case.
+
+    Examples
+    --------
+    >>> from convbridge.parity.cases import random_case
+    >>> case = random_case(0, 3)
+    >>> answer = expected(case)
+    >>> relaxed(case, answer, ()) is answer
+    True
+    """
+    wanted = answer.get("Y")
+    if not traded or wanted is None or case.base_function == "pool2d":
+        return answer
+    X, weight, bias, lost = _as_conv2d(case, case.exact_operands())
+    more = bounds_fast.conv2d_bound(traded, X, weight, bias, dtype=case.dtype, **case.keywords)
+    if more is None:
+        return answer
+    # the bound so far holds the oracle's own roundings
+    return {**answer, "Y": wanted._replace(bound=wanted.bound + (more[lost] if more.ndim else more), exact=False)}
+
+
+def _as_conv2d(case: Case, operands: dict[str, Array]) -> tuple[Array, Array, Array | None, tuple[int, ...]]:
+    """Return X, weight and bias of the convolution that a case is, and the leading axes that it does not return."""
     function = case.base_function
     X, weight = operands["X"], operands["weight" if function == "conv2d" else "K"]
-    lost: tuple[int, ...] = ()  # the leading axes that the function does not return
+    lost: tuple[int, ...] = ()
     if function in ("corr2d", "convolve2d"):
         X, weight, lost = X[None, None], weight[None, None], (0, 0)
         if function == "convolve2d":
@@ -107,7 +145,11 @@ def _expected_conv(case: Case, operands: dict[str, Array]) -> Expected:
         X, weight, lost = X[None], weight[None], (0, 0)
     elif function != "conv2d":
         X, lost = X[None], (0,)
-    bias = operands.get("bias")
+    return X, weight, operands.get("bias"), lost
+
+
+def _expected_conv(case: Case, operands: dict[str, Array]) -> Expected:
+    X, weight, bias, lost = _as_conv2d(case, operands)
     value = oracle.conv2d(X, weight, bias, **case.keywords)[lost]
     allowed = [bounds.conv2d_bound(X, weight, bias, dtype=d, **case.keywords)[lost] for d in (case.dtype, "longdouble")]
     exact = False

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -301,13 +303,38 @@ def _all() -> Iterator[Case]:
             yield from _cases("chapter.pool2d", geometry, _FORMATS[:1], _WIDE)
 
 
-def lattice(keep: Callable[[Case], bool] | None = None) -> list[Case]:
+def _large() -> Iterator[Case]:
+    """Yield cases that an engine for many numbers may compute in "fast"."""
+    make = partial(_convolution, batch=1, channels=32, outputs=32)
+    for geometry in (
+        make((3, 3), (22, 23), bias=True),
+        make((3, 3), (20, 21), padding=((1, 1), (2, 0)), batch=2),
+        make((3, 3), (20, 20), padding="same_upper", channels=64, outputs=64, groups=2),
+    ):
+        yield from _cases("conv2d", geometry, _FORMATS, _WIDE)
+    filters = _convolution((27, 28), (155, 160), batch=1, channels=1, outputs=1)
+    yield from _cases("conv2d", filters, _FORMATS[:1], {"float32": "whole spread"})
+    # what such an engine must leave to others
+    for geometry in (
+        make((3, 3), (41, 41), stride=2),
+        make((3, 3), (24, 24), dilation=2),
+        make((3, 2), (22, 21)),
+    ):
+        yield from _cases("conv2d", geometry, _FORMATS[:1], {"float32": "whole spread"})
+    matrix = Geometry("32x22x23-3x3", {"X": (32, 22, 23), "K": (32, 32, 3, 3)}, {})
+    yield from _cases("corr2d_multi_in_out", matrix, _FORMATS[:1], _WIDE)
+
+
+def lattice(keep: Callable[[Case], bool] | None = None, *, precision: str = "exact") -> list[Case]:
     """Return the fixed cases.
 
     Parameters
     ----------
     keep : callable, optional
         Which of them; default: all.
+    precision : {"exact", "fast"}
+        In "fast" there are some more, large enough for engines that pay only
+        then.
 
     Returns
     -------
@@ -322,4 +349,5 @@ def lattice(keep: Callable[[Case], bool] | None = None) -> list[Case]:
     >>> cases[0].name
     'conv2d/1x1/NCHW/float32/whole'
     """
-    return [case for case in _all() if keep is None or keep(case)]
+    every = chain(_all(), _large()) if precision == "fast" else _all()
+    return [case for case in every if keep is None or keep(case)]

@@ -26,10 +26,10 @@ import numpy as np
 import convbridge
 from convbridge import registry
 from convbridge.errors import ArgumentError, ConvbridgeError, received
-from convbridge.geometry import integer
+from convbridge.geometry import integer, word_argument
 from convbridge.parity import journal
 from convbridge.parity.cases import Case
-from convbridge.parity.expected import Answer
+from convbridge.parity.expected import Answer, relaxed
 from convbridge.parity.lattice import lattice
 from convbridge.parity.observe import Judgement, Outcome, judge_outcome, judge_pair, observe
 from convbridge.parity.results import (
@@ -46,6 +46,7 @@ from convbridge.parity.results import (
     severity,
 )
 from convbridge.parity.worker import Worker, agreed, framework_version
+from convbridge.selection import PRECISIONS
 
 __all__ = ["Record", "name_causes", "run_matrix"]
 
@@ -81,6 +82,7 @@ def run_matrix(
     records: Sequence[Record] = (),
     watch: Watcher | None = None,
     progress: Progress | None = None,
+    precision: str = "exact",
 ) -> Matrix:
     """Run cases on backends and compare all results.
 
@@ -103,6 +105,11 @@ def run_matrix(
         Called with each case and the outcomes of the backends.
     progress : callable, optional
         Called with the number of cases done and of all cases.
+    precision : {"exact", "fast"}
+        In which the backends compute. In "fast" the lattice has some cases
+        more, and results of engines that trade accuracy for speed are judged
+        by the bounds of these (:mod:`convbridge.parity.bounds_fast`), all
+        others as ever.
 
     Returns
     -------
@@ -113,7 +120,7 @@ def run_matrix(
     UnknownBackendError
         If a name is unknown.
     ArgumentError
-        If there is nothing to compare.
+        If there is nothing to compare, or for another word for the precision.
 
     Examples
     --------
@@ -127,13 +134,19 @@ def run_matrix(
     chosen = registry.available_backends() if backends is None else backends
     named = {registry.canonical_name(name, "backends") for name in chosen}
     names = [name for name in registry.names() if name in named]
-    todo = lattice() if cases is None else list(cases)
+    precision = word_argument(precision, "precision", PRECISIONS)
+    todo = lattice(precision=precision) if cases is None else list(cases)
     if not todo or not (names or records):
         what = "cases" if names or records else "backends"
         raise ArgumentError(f"{what} must not be empty. {received(**{what: ()})}")
     start = time.monotonic()
     judge = _Judge(todo, records)
-    run = _in_processes(todo, names, jobs or os.cpu_count() or 1, patience) if isolated else _in_process(todo, names)
+    if precision != "exact":
+        judge.matrix.facts["precision"] = precision
+    if isolated:
+        run = _in_processes(todo, names, jobs or os.cpu_count() or 1, patience, precision)
+    else:
+        run = _in_process(todo, names, precision)
     with closing(run):  # its processes end with it
         judge.introduce(next(run))
         for number, (case, answer, outcomes) in enumerate(run, 1):
@@ -191,7 +204,7 @@ def name_causes(matrix: Matrix, most: int = _MOST_CAUSES) -> None:
 _Run = Generator[Any, None, None]
 
 
-def _in_process(cases: Sequence[Case], names: Sequence[str]) -> _Run:
+def _in_process(cases: Sequence[Case], names: Sequence[str], precision: str) -> _Run:
     participants, loaded = [], []
     for name in names:
         try:
@@ -203,13 +216,13 @@ def _in_process(cases: Sequence[Case], names: Sequence[str]) -> _Run:
     yield participants
     missing = {p.name: Outcome(MISSING, reason=p.problem) for p in participants if p.problem}
     for case in cases:
-        outcomes = {name: observe(case, name) for name in loaded}
+        outcomes = {name: observe(case, name, precision) for name in loaded}
         yield case, agreed(case), {name: outcomes.get(name) or missing[name] for name in names}
 
 
-def _in_processes(cases: Sequence[Case], names: Sequence[str], jobs: int, patience: float) -> _Run:
+def _in_processes(cases: Sequence[Case], names: Sequence[str], jobs: int, patience: float, precision: str) -> _Run:
     """Run every backend in a thread that talks to its process, and the oracle in ``jobs`` of them."""
-    workers = {name: Worker(name, patience) for name in names}
+    workers = {name: Worker(name, patience, precision) for name in names}
     oracles = [Worker(ORACLE, patience) for _ in range(min(jobs, len(cases)))]
     answers: queue.SimpleQueue[tuple[int, str, Any]] = queue.SimpleQueue()
     gate, stop = threading.Semaphore(jobs), threading.Event()
@@ -302,7 +315,8 @@ class _Judge:
             **outcomes,
             **{participant.name: record.outcome(participant, case) for participant, record in self.recorded},
         }
-        judged = {name: judge_outcome(case, outcome, answer) for name, outcome in known.items()}
+        own = {name: relaxed(case, answer, outcome.traded) for name, outcome in known.items()}
+        judged = {name: judge_outcome(case, outcome, own[name]) for name, outcome in known.items()}
         for result, wanted in answer.items():
             if wanted is None:
                 # where None belongs and an array came, there is nothing else to compare
@@ -320,7 +334,8 @@ class _Judge:
             for name, judgements in judged.items():
                 self._note(case, result, name, ORACLE, judgements[result], detail)
             for left, right in itertools.combinations(values, 2):
-                self._note(case, result, left, right, judge_pair(values[left], values[right], wanted), detail)
+                pair = own[left][result] or wanted, own[right][result] or wanted
+                self._note(case, result, left, right, judge_pair(values[left], values[right], *pair), detail)
 
     def _note(self, case: Case, result: str, left: str, right: str, found: Judgement, detail: Detail | None) -> None:
         comparison = Comparison(case.name, result, left, right, *found)

@@ -23,6 +23,7 @@ from convbridge.parity import bounds
 from convbridge.parity.cases import Case
 from convbridge.parity.expected import Answer, Expected
 from convbridge.parity.results import CRASHED, REAL_DIFFERENCE, UNSUPPORTED
+from convbridge.selection import use_precision, watch_trades
 
 __all__ = ["Judgement", "Outcome", "judge_outcome", "judge_pair", "observe"]
 
@@ -43,12 +44,15 @@ class Outcome(NamedTuple):
         Name of the result to its dtype, as the framework names it.
     reason : str
         Why, for all but "answered".
+    traded : tuple of str
+        Engines that traded accuracy for speed, as "fast" allows.
     """
 
     status: str
     values: Mapping[str, Array | None] = {}
     dtypes: Mapping[str, str] = {}
     reason: str = ""
+    traded: tuple[str, ...] = ()
 
 
 class Judgement(NamedTuple):
@@ -79,7 +83,7 @@ def _said(error: BaseException) -> str:
     return " ".join(f"raised {type(error).__name__}: {error}".split())
 
 
-def observe(case: Case, backend: str) -> Outcome:
+def observe(case: Case, backend: str, precision: str = "exact") -> Outcome:
     """Run a case on a backend and look at everything that needs no oracle.
 
     Parameters
@@ -88,6 +92,8 @@ def observe(case: Case, backend: str) -> Outcome:
         Any.
     backend : str
         A canonical name of a backend that is installed.
+    precision : {"exact", "fast"}
+        As for :func:`convbridge.use_precision`.
 
     Returns
     -------
@@ -105,7 +111,7 @@ def observe(case: Case, backend: str) -> Outcome:
         return _refused(case, backend, gap)
     arguments = case.arguments(backend)
     before = _snapshot(arguments)
-    with warnings.catch_warnings(record=True) as warned:
+    with warnings.catch_warnings(record=True) as warned, use_precision(precision), watch_trades() as noted:
         warnings.simplefilter("always")
         try:
             results = dict(zip(case.results, case.call(backend, arguments), strict=True))
@@ -119,6 +125,8 @@ def observe(case: Case, backend: str) -> Outcome:
             return Outcome(CRASHED, reason=_said(error))
     if warned:
         return Outcome("wrong", reason=f"warned: {warned[0].category.__name__}: {warned[0].message}")
+    if noted and precision == "exact":
+        return Outcome("wrong", reason=f"traded accuracy for speed in 'exact': {', '.join(sorted(noted))}")
     after = _snapshot(arguments)
     for name in before:
         if not _same(before[name], after[name]):
@@ -128,7 +136,7 @@ def observe(case: Case, backend: str) -> Outcome:
         return Outcome("wrong", reason=problem)
     dtype_name = registry.load(backend).arrays.dtype_name
     dtypes = {name: dtype_name(result) for name, result in results.items() if result is not None}
-    return Outcome("answered", values, dtypes)
+    return Outcome("answered", values, dtypes, traded=tuple(sorted(noted)))
 
 
 def _refused(case: Case, backend: str, reason: str) -> Outcome:
@@ -217,8 +225,8 @@ def judge_outcome(case: Case, outcome: Outcome, answer: Answer) -> dict[str, Jud
     return found
 
 
-def judge_pair(a: Array, b: Array, wanted: Expected) -> Judgement:
-    """Compare the results of two backends, each of which may be off by the bound.
+def judge_pair(a: Array, b: Array, wanted: Expected, of_b: Expected | None = None) -> Judgement:
+    """Compare the results of two backends, each of which may be off by its bound.
 
     Parameters
     ----------
@@ -226,6 +234,8 @@ def judge_pair(a: Array, b: Array, wanted: Expected) -> Judgement:
         One result of a case each.
     wanted : Expected
         What the oracle says about it.
+    of_b : Expected, optional
+        What is asked of ``b``, where that is something else.
 
     Returns
     -------
@@ -237,9 +247,11 @@ def judge_pair(a: Array, b: Array, wanted: Expected) -> Judgement:
     >>> judge_pair(ones, ones, Expected(ones, ones, ones, False)).verdict
     'equal'
     """
-    verdict = bounds.judge(a, b, 0.0 if wanted.exact else 2 * wanted.bound)
-    reason = _difference(a, b, verdict, wanted.exact) if verdict.kind == bounds.REAL_DIFFERENCE else ""
-    return Judgement(verdict.kind, wanted.exact, verdict.difference, verdict.fraction, reason)
+    each = (wanted, of_b or wanted)
+    exact = all(part.exact for part in each)
+    verdict = bounds.judge(a, b, 0.0 if exact else each[0].bound + each[1].bound)
+    reason = _difference(a, b, verdict, exact) if verdict.kind == bounds.REAL_DIFFERENCE else ""
+    return Judgement(verdict.kind, exact, verdict.difference, verdict.fraction, reason)
 
 
 def _wrong_form(case: Case, values: Array | None, dtype: str, wanted: Expected | None) -> str:

@@ -162,11 +162,11 @@ def case_named(name: str) -> Case:
         return draw(int(seed), int(number))
     from convbridge.parity.lattice import lattice
 
-    found = lattice(lambda case: case.label == name)
+    found = lattice(lambda case: case.label == name, precision="fast")
     if not found:
         from difflib import get_close_matches
 
-        near = get_close_matches(name, [case.label for case in lattice()], n=1)
+        near = get_close_matches(name, [case.label for case in lattice(precision="fast")], n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ArgumentError(
             f"the name of a case must be 'random:SEED:NUMBER', 'gradient:SEED:NUMBER' or one of the lattice.{hint} "
@@ -249,7 +249,7 @@ def outcome_to(outcome: Outcome) -> Message:
     Examples
     --------
     >>> outcome_from(*outcome_to(Outcome("unsupported", reason="No.")))
-    Outcome(status='unsupported', values={}, dtypes={}, reason='No.')
+    Outcome(status='unsupported', values={}, dtypes={}, reason='No.', traded=())
     """
     arrays = {name: values for name, values in outcome.values.items() if values is not None}
     nothing = [name for name, values in outcome.values.items() if values is None]
@@ -259,6 +259,8 @@ def outcome_to(outcome: Outcome) -> Message:
         "reason": outcome.reason,
         "nothing": nothing,
     }
+    if outcome.traded:
+        message["traded"] = list(outcome.traded)
     odd = [name for name, values in arrays.items() if values.dtype.kind not in _KINDS]
     if odd:
         message.update(status="wrong", reason=f"{odd[0]} holds {arrays[odd[0]].dtype}", nothing=[], dtypes={})
@@ -279,7 +281,7 @@ def outcome_from(message: Mapping[str, Any], arrays: Mapping[str, Array]) -> Out
     Outcome
     """
     values: dict[str, Array | None] = {**arrays, **dict.fromkeys(message["nothing"])}
-    return Outcome(message["status"], values, message["dtypes"], message["reason"])
+    return Outcome(message["status"], values, message["dtypes"], message["reason"], tuple(message.get("traded", ())))
 
 
 def answer_to(answer: Answer) -> Message:

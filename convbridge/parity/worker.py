@@ -48,7 +48,7 @@ _MOST_DEATHS, _MOST_SILENCES = 20, 3
 
 _PROGRAM = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from convbridge.parity.worker import serve; serve(sys.argv[2])"
+    "from convbridge.parity.worker import serve; serve(*sys.argv[2:])"
 )
 
 
@@ -111,13 +111,15 @@ def agreed(case: Case) -> Answer:
 # --------------------------------------------------------------------------- inside
 
 
-def serve(name: str) -> None:
+def serve(name: str, precision: str = "exact") -> None:
     """Answer cases from standard input until it ends.
 
     Parameters
     ----------
     name : str
         A canonical name, or "oracle".
+    precision : {"exact", "fast"}
+        In which the backend computes.
     """
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a framework prints goes where errors go
@@ -137,7 +139,7 @@ def serve(name: str) -> None:
         except EOFError:
             return
         if name != ORACLE:
-            send(outcome_to(observe(case, name)))
+            send(outcome_to(observe(case, name, precision)))
             continue
         try:
             send(answer_to(agreed(case)))
@@ -157,6 +159,8 @@ class Worker:
         A canonical name, or "oracle".
     patience : float
         Seconds that one case may take.
+    precision : {"exact", "fast"}
+        In which the backend computes.
 
     Attributes
     ----------
@@ -166,9 +170,10 @@ class Worker:
         Why the backend cannot be imported; "" if it can.
     """
 
-    def __init__(self, name: str, patience: float = 60.0) -> None:
+    def __init__(self, name: str, patience: float = 60.0, precision: str = "exact") -> None:
         self.name = name
         self.patience = patience
+        self.precision = precision
         self.framework = self.problem = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._said: IO[bytes] | None = None
@@ -228,7 +233,7 @@ class Worker:
             return
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), self.name],
+            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), self.name, self.precision],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

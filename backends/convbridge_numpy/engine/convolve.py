@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import depthwise, im2col, lowered, pointwise, toeplitz, winograd
+from convbridge_numpy.engine import depthwise, fourier, im2col, lowered, pointwise, toeplitz, winograd
+from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.plan import plan
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-Engine = Callable[[Array, Array, Window, Array], None]
+Engine = Callable[..., None]
 
 ENGINES: dict[str, Engine] = {
     "depthwise.by_channel": depthwise.by_channel,
+    "fourier.filter_image": fourier.filter_image,
     "toeplitz.filter_image": toeplitz.filter_image,
     "pointwise.small": pointwise.small,
     "pointwise.merged": pointwise.merged,
@@ -34,6 +36,10 @@ ENGINES: dict[str, Engine] = {
 }
 
 
+#: Those that take one argument more: where to keep what they make of the weights.
+KEEPING = {"winograd.four_by_four"}
+
+
 def conv2d(
     image: Array,
     weight: Array,
@@ -44,6 +50,7 @@ def conv2d(
     *,
     channels_last: bool = False,
     fast: bool = False,
+    kept: Kept | None = None,
 ) -> Array:
     """Cross-correlate a batch of images with a bank of kernels.
 
@@ -63,6 +70,8 @@ def conv2d(
         Whether the channels of the result are adjacent in memory.
     fast : bool
         Whether accuracy may be traded for speed.
+    kept : Kept, optional
+        Where a layer keeps what engines make of its weights.
 
     Returns
     -------
@@ -84,11 +93,20 @@ def conv2d(
         result = np.empty((number, out_h, out_w, outputs), image.dtype).transpose(0, 3, 1, 2)
     else:
         result = np.empty((number, outputs, out_h, out_w), image.dtype)
-    into(image, weight, window, groups, result, fast=fast)
+    into(image, weight, window, groups, result, fast=fast, kept=kept)
     return result
 
 
-def into(image: Array, weight: Array, window: Window, groups: int, result: Array, *, fast: bool = False) -> None:
+def into(
+    image: Array,
+    weight: Array,
+    window: Window,
+    groups: int,
+    result: Array,
+    *,
+    fast: bool = False,
+    kept: Kept | None = None,
+) -> None:
     """Do the same with the result at home in an array that is given.
 
     Parameters
@@ -99,7 +117,7 @@ def into(image: Array, weight: Array, window: Window, groups: int, result: Array
         The geometry.
     result : ndarray, shape (N, O, H', W')
         Overwritten. The pixels of a channel are evenly spaced.
-    fast : bool
+    fast, kept
         As for :func:`conv2d`.
     """
     channels, outputs = image.shape[1], weight.shape[0]
@@ -115,11 +133,14 @@ def into(image: Array, weight: Array, window: Window, groups: int, result: Array
         groups=groups,
         item_size=image.itemsize,
         fast=fast,
+        kept=kept is not None,
     )
     if decision.engine != "grouped":
-        ENGINES[decision.engine](image, weight, window, result)
+        more = (kept,) if decision.engine in KEEPING else ()
+        ENGINES[decision.engine](image, weight, window, result, *more)
         return
     per_group, per_bank = channels // groups, outputs // groups
     for group in range(groups):
         own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
-        into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast)
+        part = None if kept is None else kept.group(group)
+        into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast, kept=part)

@@ -10,7 +10,10 @@ engine                 where
 depthwise.by_channel   one input channel for each group
 grouped                other groups: each is planned by itself
 winograd.four_by_four  only in "fast": 3x3 without stride, at least 32 channels, images of
-                       at least 20 x 20
+                       at least 20 x 20; large weights from 24 x 24 on, and only in a layer,
+                       which keeps them transformed
+fourier.filter_image   only in "fast": one channel, few kernels of at least 27 x 27, no stride,
+                       large images
 toeplitz.filter_image  one channel, few kernels, and images that are not small
 pointwise.small        1x1, no padding, few channels; small products [1]_
 pointwise.merged       1x1, no padding, a batch of images of few pixels
@@ -26,7 +29,7 @@ im2col.planar          the rest: few pixels, large weights
 .. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
    that they are fast: OpenBLAS on AVX-512, one thread.
 
-All but Winograd's keep the rounding bound of a dot product.
+All but Winograd's and Fourier's keep the rounding bound of a dot product.
 """
 
 from __future__ import annotations
@@ -39,6 +42,12 @@ from convbridge_numpy.engine import machine
 
 #: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
 COPIED_WEIGHTS = 5 * 2**20
+
+#: Numbers of weights that are worth transforming for one call, and for many.
+TRANSFORMED_WEIGHTS, KEPT_WEIGHTS = 2**20, 2**22
+
+#: Elements of a kernel from which on Fourier transforms take less time than products.
+LARGE_KERNEL = 27**2
 
 #: Elements of the matrix of columns below which Python takes longer than the arithmetic.
 FEW_NUMBERS = 25_000
@@ -73,6 +82,7 @@ def plan(
     groups: int = 1,
     item_size: int = 4,
     fast: bool = False,
+    kept: bool = False,
 ) -> Plan:
     """Choose an engine.
 
@@ -90,6 +100,8 @@ def plan(
         Bytes of an element.
     fast : bool
         Whether accuracy may be traded for speed.
+    kept : bool
+        Whether weights are transformed once for many calls.
 
     Returns
     -------
@@ -108,8 +120,12 @@ def plan(
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
     plain = kernel == (3, 3) and stride == dilation == (1, 1)
-    if fast and plain and min(channels, outputs) >= 32 and min(out_size) >= 20 and depth * outputs <= 2**20:
+    most = KEPT_WEIGHTS if kept and min(out_size) >= 24 else TRANSFORMED_WEIGHTS
+    if fast and plain and min(channels, outputs) >= 32 and min(out_size) >= 20 and depth * outputs <= most:
         return Plan("winograd.four_by_four", "a quarter of the multiplications, where rounding may be larger")
+    large = kernel[0] * kernel[1] >= LARGE_KERNEL and max(kernel) <= 256 and pixels >= 2**14
+    if fast and channels == 1 and outputs <= 4 and large and stride == dilation == (1, 1):
+        return Plan("fourier.filter_image", "a kernel so large that two transforms take less")
     if channels == 1 and outputs <= 4 and kernel[1] > 1 and dilation[0] == 1 and stride[1] <= 2 and pixels >= 2**12:
         return Plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"

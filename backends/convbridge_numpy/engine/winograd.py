@@ -12,7 +12,9 @@ Cost
     N O C H' W' 36 / 16 multiply-adds in matrix products, a quarter of the direct
     9; and the transforms, which are products with matrices of six rows.
 Memory
-    Blocks of tiles, and the transformed weights: four times the weights.
+    Blocks of tiles, before and after a step, of at most 4 MiB each; and the
+    transformed weights, four times the weights, which a layer keeps
+    (:mod:`convbridge_numpy.engine.kept`).
 Rounding
     The entries of the transforms are as large as 8, and what they add cancels:
     the error is larger than that of a dot product by a factor of about 10 on
@@ -20,7 +22,8 @@ Rounding
     not come out exactly.
 Limits
     3x3, no stride, no dilation. A pixel that is not finite would spread over
-    its tile; images and weights that hold one go another way.
+    its tile, and one that is very large would overflow on the way; images and
+    weights that hold one go another way.
 Source
     A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
 """
@@ -31,12 +34,17 @@ from typing import Any
 
 import numpy as np
 
+from convbridge.selection import note_trade
 from convbridge_numpy.engine import im2col, products
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 from convbridge_numpy.engine.window import Window, zero_border
 
 Array = np.ndarray[Any, Any]
+
+#: As :func:`convbridge.selection.note_trade` and :mod:`convbridge.parity.bounds_fast` know it.
+NAME = "Winograd F(4x4, 3x3)"
 
 #: Outputs of a tile along an axis, and the pixels that they see.
 TILE, SEEN = 4, 6
@@ -56,11 +64,15 @@ PIXELS = np.array(
 WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=float) / 24
 OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=float)
 
+#: How many times larger than its operands a number on the way may be: a pixel, and, for each channel, a product. The
+#: largest sums of absolute values in a row of the transforms, squared: those of pixels 10, of weights 1, of outputs 18.
+PIXEL_GROWTH, PRODUCT_GROWTH = 10**2, 18**2
+
 #: Bytes of the transformed pixels of a block of tiles.
 BLOCK_BYTES = 2**20
 
 #: Tiles in a block that are worth reading the weights for, and the bytes that they may take for it.
-ENOUGH_TILES, MOST_BYTES = 64, 3 * 2**20
+ENOUGH_TILES, MOST_BYTES = 64, 4 * 2**20
 
 
 def transform_weights(weight: Array) -> Array:
@@ -90,7 +102,7 @@ def transform_weights(weight: Array) -> Array:
     return result
 
 
-def four_by_four(image: Array, weight: Array, window: Window, result: Array) -> None:
+def four_by_four(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
     """Convolve by tiles of 4 x 4 outputs.
 
     Parameters
@@ -103,6 +115,8 @@ def four_by_four(image: Array, weight: Array, window: Window, result: Array) -> 
         Without stride and dilation.
     result : ndarray, shape (N, O, H', W')
         Overwritten.
+    kept : Kept, optional
+        Where a layer keeps its transformed weights.
 
     Examples
     --------
@@ -113,19 +127,20 @@ def four_by_four(image: Array, weight: Array, window: Window, result: Array) -> 
     >>> bool(np.allclose(result, 18))
     True
     """
-    # a sum is finite only if all its terms are; if it overflows, the other way is right as well
-    if not (np.isfinite(image.sum()) and np.isfinite(weight.sum())):
+    if not _stays_finite(image, weight):
         im2col.planar(image, weight, window, result)
         return
+    note_trade(NAME)
     number, channels, height, width = image.shape
     outputs = len(weight)
     out_h, out_w = window.outputs
     top, _, left, _ = window.padding
     down, across = -(-out_h // TILE), -(-out_w // TILE)
-    transformed = transform_weights(weight)
+    transformed = transform_weights(weight) if kept is None else kept.made_of(weight, transform_weights)
     pixels_matrix, outputs_matrix = PIXELS.astype(image.dtype), OUTPUTS.astype(image.dtype)
     row_bytes = SEEN * SEEN * across * max(channels, outputs) * image.itemsize
     rows = min(down, max(1, BLOCK_BYTES // row_bytes, min(-(-ENOUGH_TILES // across), MOST_BYTES // row_bytes)))
+    rows = -(-down // -(-down // rows))  # blocks of about the same size: a small one reads all weights for little
     # whole tiles: the image is padded to a multiple of them, and what lies beyond the result is dropped
     padded_h, padded_w = down * TILE + SEEN - TILE, across * TILE + SEEN - TILE
     with Scratch() as scratch:
@@ -164,6 +179,14 @@ def four_by_four(image: Array, weight: Array, window: Window, result: Array) -> 
                     for b in range(TILE):
                         target = result[sample, :, above * TILE + a : (above + count) * TILE : TILE, b::TILE]
                         target[...] = places[a, b, :, : target.shape[1], : target.shape[2]]
+
+
+def _stays_finite(image: Array, weight: Array) -> bool:
+    """Tell whether nothing on the way can overflow; where anything is NaN or infinite it cannot be told."""
+    largest, factor = (max(float(array.max(initial=0)), -float(array.min(initial=0))) for array in (image, weight))
+    pixel = PIXEL_GROWTH * largest
+    most = float(np.finfo(image.dtype).max)
+    return pixel < most and PRODUCT_GROWTH * image.shape[1] * pixel * factor < most  # neither, where one is NaN
 
 
 def _down(matrix: Array, tiles: Array, out: Array) -> None:

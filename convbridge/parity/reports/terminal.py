@@ -65,7 +65,7 @@ _LEGEND = {
 _SHOWN = 10
 
 #: The facts that a reader of a terminal wants; the other reports have them all.
-_FACTS = ("processor", "platform", "selection", "seed")
+_FACTS = ("processor", "platform", "selection", "seed", "precision")
 
 
 def render(matrix: Matrix, console: Console, *, verbose: bool = False) -> None:

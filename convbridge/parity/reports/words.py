@@ -302,6 +302,8 @@ def command(matrix: Matrix, comparison: Comparison) -> str:
     'convbridge parity --only random:0:3 --backends numpy,torch'
     """
     options = backend_options(matrix, comparison.left, comparison.right)
+    if "precision" in matrix.facts:
+        options = f"{options} --precision {shlex.quote(matrix.facts['precision'])}"
     return f"convbridge parity --only {shlex.quote(comparison.case)} {options}".rstrip()
 
 
