@@ -37,8 +37,9 @@ __all__ = ["lattice"]
 Array = np.ndarray[Any, Any]
 Shapes = Mapping[str, tuple[int, ...]]
 
-#: Enough for 11 significant bits, the fewest but for bfloat16's, times six orders of magnitude.
-_DECADES = {"float64": 3.0, "float32": 3.0, "float16": 0.5, "bfloat16": 1.0}
+#: The exponents of two between which "spread" spreads: six orders of magnitude, fewer where the range is short. Powers
+#: of two, since libraries do not agree on the last bit of others.
+_EXPONENTS = {"float64": 10, "float32": 10, "float16": 2, "bfloat16": 3}
 
 
 class Geometry(NamedTuple):
@@ -66,7 +67,7 @@ def _numbers(label: str, argument: str, shape: tuple[int, ...], kind: str, dtype
     rng = np.random.default_rng(zlib.crc32(f"{label}/{argument}".encode()))
     numbers = rng.integers(-4, 5, shape).astype(np.float64) if kind == "whole" else rng.standard_normal(shape)
     if kind == "spread":
-        numbers *= 10.0 ** rng.uniform(-_DECADES[dtype], _DECADES[dtype], shape)
+        numbers = np.ldexp(numbers, rng.integers(-_EXPONENTS[dtype], _EXPONENTS[dtype] + 1, shape))
     if kind == "negative":
         numbers = -np.abs(numbers)
     if kind == "special" and argument == "X":
