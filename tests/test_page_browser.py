@@ -510,7 +510,7 @@ def test_no_text_is_left_in_the_other_language(opened):
     for details in page.locator("details").all():
         details.evaluate("(details) => (details.open = true)")
     english = page.evaluate(VISIBLE)
-    assert len(english) > 1300
+    assert len(english) > 1000  # the fewest, if one backend alone is installed
     assert [text for text in english if CHINESE.search(text)] == []
     page.get_by_role("button", name="中文").click()
     chinese = page.evaluate(VISIBLE)

@@ -147,7 +147,7 @@
     if (!left || !right || String(left.shape) !== String(right.shape)) return null;
     const differences = left.numbers.map((a, i) => {
       const b = right.numbers[i];
-      if (Object.is(a, b) || (a === b && !right.rest[i])) return 0;
+      if ((Number.isNaN(a) && Number.isNaN(b)) || (a === b && !right.rest[i])) return 0;
       const difference = Math.abs(a - b - (right.rest[i] ?? 0));
       return Number.isNaN(difference) ? Infinity : difference;
     });
