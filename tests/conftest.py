@@ -204,7 +204,8 @@ SPEC = BackendSpec(
 def _as_its_own(module, package, name):
     """Return the source of a module of the NumPy backend, as if it were another backend's."""
     source = Path(importlib.import_module(f"convbridge_numpy.{module}").__file__).read_text()
-    return source.replace("convbridge_numpy", package).replace('backend="numpy"', f"backend={name!r}")
+    source = source.replace("convbridge_numpy", package).replace('backend="numpy"', f"backend={name!r}")
+    return source.replace(f"{package}.engine", "convbridge_numpy.engine")  # its operators are NumPy's, and so is that
 
 
 NO_BFLOAT16 = {
