@@ -17,6 +17,7 @@ os.environ.pop("CONVBRIDGE_BACKEND", None)
 
 import importlib
 import platform
+import shutil
 import sys
 import textwrap
 from pathlib import Path
@@ -125,6 +126,37 @@ def agree():
         np.testing.assert_array_equal(values, wanted)
 
     return compare
+
+
+# --------------------------------------------------------------------------- a browser
+
+#: ``CONVBRIDGE_TEST_BROWSER=chromium`` names the browser that MUST be there, as a command or a path. Without the
+#: variable Debian's Chromium or whatever is found in its place is used, and no page is opened where there is none.
+BROWSER = "CONVBRIDGE_TEST_BROWSER"
+
+
+def _no_browser(reason):
+    if os.environ.get(BROWSER):
+        pytest.fail(f"{BROWSER} is set: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start a real browser, for the tests of pages."""
+    named = os.environ.get(BROWSER)
+    found = [shutil.which(name) for name in ([named] if named else ["chromium", "chromium-browser", "google-chrome"])]
+    path = next(filter(None, found), None)
+    if path is None:
+        _no_browser(f"no browser is found ({named or 'chromium'}): apt-get install chromium")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _no_browser("playwright is not installed: pip install playwright")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
 
 
 # --------------------------------------------------------------------------- a third-party backend

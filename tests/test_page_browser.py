@@ -6,8 +6,6 @@ In every test nothing but the file itself is asked for, and nothing is complaine
 from __future__ import annotations
 
 import re
-import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +15,6 @@ from convbridge import registry
 from convbridge.teaching import page as pages
 from convbridge.teaching.examples import EXAMPLES
 from convbridge.teaching.page.sections import SECTIONS
-
-browser = runpy.run_path(str(Path(__file__).with_name("page_browser.py")))["browser"]
 
 NAMES = [example.name for example in EXAMPLES]
 SECTION = {name: section.name for section in SECTIONS for name in section.examples}

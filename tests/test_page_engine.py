@@ -9,7 +9,6 @@ for bit.
 from __future__ import annotations
 
 import base64
-import runpy
 from importlib.resources import files
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from convbridge.parity.expected import expected
 from convbridge.parity.lattice import lattice
 from convbridge.parity.oracle import round_to
 from convbridge.parity.recorded import read
-
-browser = runpy.run_path(str(Path(__file__).with_name("page_browser.py")))["browser"]
 
 SHIPPED = Path(__file__).parent / "data" / "lattice.npz"
 ENGINE = files("convbridge.teaching") / "page" / "assets" / "engine.js"
