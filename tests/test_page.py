@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from importlib.resources import files
 
@@ -15,10 +16,11 @@ from convbridge import cli, registry
 from convbridge.teaching import page as pages
 from convbridge.teaching.examples import EXAMPLES
 from convbridge.teaching.page.code import highlight
-from convbridge.teaching.page.rendering import _SCRIPTS
+from convbridge.teaching.page.components import COMPONENTS
+from convbridge.teaching.page.rendering import scripts
 from convbridge.teaching.page.running import setup
 from convbridge.teaching.page.sections import SECTIONS
-from convbridge.teaching.page.texts import TEXTS
+from convbridge.teaching.page.texts import PARTS, TEXTS
 
 ASSETS = files("convbridge.teaching") / "page" / "assets"
 CJK = re.compile(r"[\u3400-\u9fff]")
@@ -61,15 +63,22 @@ def test_a_text_says_the_same_in_both_languages(key):
 
 
 def test_every_text_is_used_and_every_used_text_is_there():
-    scripts = "\n".join(ASSETS.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS)
-    python = inspect.getsource(pages.rendering)
-    named = set(re.findall(r'\bt\(\s*"([\w.-]+)"', scripts))
+    script = "\n".join(ASSETS.joinpath(name).read_text(encoding="utf-8") for name in scripts())
+    python = "".join(
+        map(inspect.getsource, [pages.rendering, *(sys.modules[one.body.__module__] for one in COMPONENTS.values())])
+    )
+    named = set(re.findall(r'\bt\(\s*"([\w.-]+)"', script))
     assert named <= set(TEXTS), named - set(TEXTS)
-    literal = set(re.findall(r'"([\w.-]+)"', scripts + python))
+    literal = set(re.findall(r'"([\w.-]+)"', script + python))
     # names that are put together: t(`what.${what}`)
-    composed = set(re.findall(r"\bt\(`([\w]+\.)\$", scripts)) | {"fact.", "section.", "example."}
+    composed = set(re.findall(r"\bt\(`([\w.]+\.)\$", script)) | {"fact.", "section.", "example."}
     unused = {key for key in TEXTS if key not in literal and not any(key.startswith(p) for p in composed)}
     assert not unused
+
+
+def test_no_text_is_written_twice():
+    keys = [key for part in PARTS for key in part.TEXTS]
+    assert sorted(keys) == sorted(set(keys))
 
 
 def test_every_section_and_every_example_has_its_texts():

@@ -12,25 +12,29 @@ from importlib.resources import files
 from typing import Any
 
 from convbridge.teaching.page.code import highlight
+from convbridge.teaching.page.components import COMPONENTS
+from convbridge.teaching.page.markup import text
 from convbridge.teaching.page.running import Run, example_data
 from convbridge.teaching.page.sections import SECTIONS, Section
 from convbridge.teaching.page.texts import LANGUAGES, TEXTS
 from convbridge.web import document
 
-__all__ = ["render"]
+__all__ = ["render", "scripts", "styles"]
 
-#: In the order in which they stand in the page: each uses those before it.
-_SCRIPTS = (
-    "engine.js",
-    "words.js",
-    "state.js",
-    "grids.js",
-    "model.js",
-    "controls.js",
-    "explorer.js",
-    "frameworks.js",
-    "page.js",
-)
+#: In the order in which they stand in the page, each using those before it; the components' come in the middle.
+_BEFORE = ("engine.js", "words.js", "state.js", "grids.js", "model.js", "controls.js", "explorer.js", "frameworks.js")
+_AFTER = ("page.js",)
+
+
+def scripts() -> tuple[str, ...]:
+    """Name the page's scripts, in the order in which they stand in it."""
+    own = dict.fromkeys(name for component in COMPONENTS.values() for name in component.scripts)
+    return (*_BEFORE, "components.js", "examples.js", *own, *_AFTER)
+
+
+def styles() -> tuple[str, ...]:
+    """Name the page's style sheets."""
+    return ("page.css", *dict.fromkeys(name for component in COMPONENTS.values() for name in component.styles))
 
 
 def render(run: Run) -> str:
@@ -47,19 +51,23 @@ def render(run: Run) -> str:
 
     Examples
     --------
-    >>> from convbridge.teaching.page.running import run
+    >>> from convbridge.teaching.page.markup import text
+    from convbridge.teaching.page.running import run
     >>> page = render(run(["numpy"]))
     >>> page.startswith("<!doctype html>"), 'id="section-pooling"' in page
     (True, True)
     """
     assets = files("convbridge.teaching.page") / "assets"
-    script = "\n".join(assets.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS)
+
+    def read(names: tuple[str, ...]) -> str:
+        return "\n".join(assets.joinpath(name).read_text(encoding="utf-8") for name in names)
+
     body = "\n".join(
         [
             _header(),
             '<main id="main" class="page">',
             f'<noscript><p class="card">{TEXTS["noscript"][0]}</p></noscript>',
-            *(_section(number, section) for number, section in enumerate(SECTIONS, 1)),
+            *(_section(number, section, run) for number, section in enumerate(SECTIONS, 1)),
             "</main>",
             _footer(run),
             f'<script type="application/json" id="page-data">{_json(_data(run))}</script>',
@@ -68,8 +76,8 @@ def render(run: Run) -> str:
     return document(
         "convbridge: convolution, step by step, in four frameworks",
         body,
-        style=assets.joinpath("page.css").read_text(encoding="utf-8"),
-        script=script,
+        style=read(styles()),
+        script=read(scripts()),
     )
 
 
@@ -86,19 +94,18 @@ def _data(run: Run) -> dict[str, Any]:
     return {
         "texts": {language: {key: TEXTS[key][i] for key in TEXTS} for i, language in enumerate(LANGUAGES)},
         "participants": [one._asdict() for one in run.participants],
-        "sections": {section.name: list(section.examples) for section in SECTIONS},
+        "sections": {
+            section.name: {"component": section.component or "examples", "links": list(section.links)}
+            for section in SECTIONS
+        },
         "examples": {comparison.example.name: example_data(comparison) for comparison in run.comparisons},
         "code": marked,
+        "components": run.gathered,
     }
 
 
-def _text(tag: str, key: str, attributes: str = "") -> str:
-    """Write an element whose content is a text; the page's script replaces it by that of the chosen language."""
-    return f'<{tag} data-text="{key}"{attributes and " " + attributes}>{TEXTS[key][0]}</{tag}>'
-
-
 def _header() -> str:
-    titles = [_text("a", f"section.{section.name}.title", f'href="#section-{section.name}"') for section in SECTIONS]
+    titles = [text("a", f"section.{section.name}.title", f'href="#section-{section.name}"') for section in SECTIONS]
     links = "".join(f"<li>{title}</li>" for title in titles)
     buttons = "".join(
         f'<button type="button" data-language="{language}" lang="{language}" translate="no" '
@@ -108,22 +115,28 @@ def _header() -> str:
     return f"""<header class="page top">
 <div class="languages" role="group" data-text-label="language" aria-label="{escape(TEXTS["language"][0])}">
 {buttons}</div>
-{_text("h1", "title")}
-{_text("p", "lede", 'class="lede"')}
+{text("h1", "title")}
+{text("p", "lede", 'class="lede"')}
 <nav data-text-label="contents" aria-label="{escape(TEXTS["contents"][0])}"><ol class="contents">{links}</ol></nav>
 </header>"""
 
 
-def _section(number: int, section: Section) -> str:
+#: What the script of the examples fills: links to them, the grids, the comparison of the frameworks.
+_EXAMPLES = """<div class="choice"></div>
+<div class="explorer card"></div>
+<div class="frameworks"></div>"""
+
+
+def _section(number: int, section: Section, run: Run) -> str:
     title = f"section.{section.name}.title"
-    paragraphs = "".join(_text("p", f"section.{section.name}.{i}") for i in range(1, section.paragraphs + 1))
+    paragraphs = "".join(text("p", f"section.{section.name}.{i}") for i in range(1, section.paragraphs + 1))
+    name = section.component
+    body = COMPONENTS[name].body(run.gathered[name]) if name else _EXAMPLES
     return f"""<section class="chapter" id="section-{section.name}" data-section="{section.name}" \
 aria-labelledby="title-{section.name}">
-<h2 id="title-{section.name}"><span class="number" aria-hidden="true">{number}</span> {_text("span", title)}</h2>
+<h2 id="title-{section.name}"><span class="number" aria-hidden="true">{number}</span> {text("span", title)}</h2>
 <div class="prose">{paragraphs}</div>
-<div class="choice"></div>
-<div class="explorer card"></div>
-<div class="frameworks"></div>
+{body}
 </section>"""
 
 
@@ -141,8 +154,8 @@ def _footer(run: Run) -> str:
         for name, value in facts.items()
     )
     return f"""<footer class="page small">
-{_text("h2", "footer.title")}
-{_text("p", "footer.text")}
+{text("h2", "footer.title")}
+{text("p", "footer.text")}
 {missing}
 <dl class="facts">{terms}</dl>
 </footer>"""

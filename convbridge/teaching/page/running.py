@@ -1,4 +1,4 @@
-"""One run of the examples on the installed backends: all that the page shows of the frameworks.
+"""One run on the installed backends: all that the page shows of the frameworks.
 
 What may live here: running, reading sources from the installed files, and
 turning both into plain data. No sentence and no HTML.
@@ -17,6 +17,7 @@ import convbridge
 from convbridge import registry
 from convbridge.teaching.compare import Comparison, compare, framework_version, sources_in
 from convbridge.teaching.examples import Example, find
+from convbridge.teaching.page.components import COMPONENTS
 from convbridge.teaching.page.sections import SECTIONS
 
 __all__ = ["Participant", "Run", "example_data", "run", "setup"]
@@ -55,16 +56,19 @@ class Run(NamedTuple):
         operator's as "ops.conv2d", each with what it calls in its file.
     facts : mapping
         Versions of the rest, the platform, the date.
+    gathered : mapping
+        Component to what it found, as plain data.
     """
 
     participants: tuple[Participant, ...]
     comparisons: tuple[Comparison, ...]
     sources: Mapping[str, Mapping[str, str]]
     facts: Mapping[str, str]
+    gathered: Mapping[str, Any]
 
 
 def run(names: Sequence[str], problems: Mapping[str, str] | None = None) -> Run:
-    """Run all examples of the page.
+    """Run all that the page shows.
 
     Parameters
     ----------
@@ -116,7 +120,8 @@ def run(names: Sequence[str], problems: Mapping[str, str] | None = None) -> Run:
         "platform": platform.platform(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    return Run(participants, comparisons, sources, facts)
+    gathered = {name: component.gather(names) for name, component in COMPONENTS.items()}
+    return Run(participants, comparisons, sources, facts, gathered)
 
 
 def _functions(example: Example) -> list[str]:

@@ -1,4 +1,4 @@
-"""The sections of the page, in the order of the chapters. A section is a name and the examples that it shows."""
+"""The sections of the page, in the order of the chapters. A section is a name and what it is made of."""
 
 from __future__ import annotations
 
@@ -19,11 +19,21 @@ class Section(NamedTuple):
         How many paragraphs it has: the texts that end with ".1", ".2" and so on.
     examples : tuple of str
         Names from :mod:`convbridge.teaching.examples`; each has a link.
+    component : str
+        What it is made of instead, from
+        :mod:`convbridge.teaching.page.components`; the section's name is its
+        link. "" for examples.
     """
 
     name: str
     paragraphs: int
-    examples: tuple[str, ...]
+    examples: tuple[str, ...] = ()
+    component: str = ""
+
+    @property
+    def links(self) -> tuple[str, ...]:
+        """What the address bar can name in it."""
+        return self.examples or (self.name,)
 
 
 SECTIONS: tuple[Section, ...] = (

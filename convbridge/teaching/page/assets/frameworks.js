@@ -34,9 +34,10 @@ const frameworks = (() => {
     setTimeout(() => (button.textContent = t("copy")), 1500);
   }
 
-  function source(who, name, label) {
+  /** A listing under its name, with a button that copies it. */
+  function source(who, name, label, marked = code[name][who]) {
     const block = make("code", { "data-source": name });
-    block.innerHTML = code[name][who];
+    block.innerHTML = marked;
     const button = make(
       "button",
       {
@@ -179,5 +180,5 @@ const frameworks = (() => {
     for (const root of all) mark(root);
   }
 
-  return { asText, create };
+  return { BADGES, asText, create, source };
 })();

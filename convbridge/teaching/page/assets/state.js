@@ -1,8 +1,8 @@
 /* What an explorer shows, as text in the address bar, and back. What may live here: writing and reading links.
  *
- * A link is #example or #example&name=value&...; what it does not name is as in the example:
+ * A link is example or example&name=value&...; what it does not name is as in the example:
  *   op=avg  x=0,1;2,3 (channels: ~)  k=1,-1 (input channels: ~, output channels: ~~)  s=3,2  d=1,2
- *   p=top,bottom,left,right or a word  ceil=1  counted=0  step=3 (from 1)  lang=zh
+ *   p=top,bottom,left,right or a word  ceil=1  counted=0  step=3 (from 1)
  */
 const link = (() => {
   const OPERATIONS = ["correlate", "convolve", "max", "avg"];
@@ -79,42 +79,26 @@ const link = (() => {
   const LIMITS = { size: 16, kernel: 9, stride: 9, dilation: 5, padding: 9 };
 
   /** The link of an explorer's state: what differs from its example. */
-  function write(state, original, language = words.language) {
+  function write(state, original) {
     const parts = Object.entries(writers)
       .filter(([, writer]) => writer(state) !== writer(original))
       .map(([name, writer]) => `${name}=${writer(state)}`);
-    return `#${[state.example, ...parts, ...(language === "en" ? [] : [`lang=${language}`])].join("&")}`;
+    return [state.example, ...parts].join("&");
   }
 
-  /** What a link says: the example, the changes to it, the language, and what could not be read. */
-  function read(hash) {
-    const [example, ...parts] = decode(hash.replace(/^#/, "")).split("&");
-    const found = { example, changes: {}, language: null, unreadable: [] };
-    for (const part of parts) {
-      const [name, ...rest] = part.split("=");
-      const text = rest.join("=");
+  /** What the parts of a link change in an example, and what could not be read. */
+  function read(parts) {
+    const found = { changes: {}, unreadable: [] };
+    for (const [name, text] of parts) {
       try {
-        if (name === "lang") {
-          check(text in words.data.texts);
-          found.language = text;
-        } else {
-          check(Object.hasOwn(readers, name));
-          Object.assign(found.changes, readers[name](text));
-        }
+        check(Object.hasOwn(readers, name));
+        Object.assign(found.changes, readers[name](text));
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
-        found.unreadable.push(part);
+        found.unreadable.push(text ? `${name}=${text}` : name);
       }
     }
     return found;
-  }
-
-  function decode(text) {
-    try {
-      return decodeURIComponent(text);
-    } catch {
-      return text; // a lone percent sign
-    }
   }
 
   return { LIMITS, read, write };
