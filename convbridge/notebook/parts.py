@@ -245,7 +245,7 @@ def arrays(name: str, array: Array) -> str:
     >>> "K[1], 1 × 2" in arrays("K", np.zeros((2, 1, 2)))
     True
     """
-    if array.ndim <= 2:
+    if all(length == 1 for length in array.shape[:-2]):
         return grid(name, array)
     places = list(np.ndindex(array.shape[:-2]))
     shown = [grid(f"{name}[{', '.join(map(str, place))}]", array[place]) for place in places[:_MOST_MATRICES]]
@@ -260,7 +260,7 @@ def grid(name: str, matrix: Array) -> str:
     ----------
     name : str
     matrix : numpy.ndarray
-        Of two axes at most. The middle of a large one is left out.
+        Of two axes, or more of length 1 before them. The middle of a large one is left out.
 
     Returns
     -------
@@ -272,7 +272,7 @@ def grid(name: str, matrix: Array) -> str:
     >>> "<caption>K, 1 × 2</caption>" in shown, "<tr><td>0</td><td style=" in shown
     (True, True)
     """
-    rows = np.atleast_2d(matrix)
+    rows = np.atleast_2d(matrix.reshape(matrix.shape[-2:]))
     finite = np.abs(rows[np.isfinite(rows)]) if rows.dtype.kind == "f" else np.abs(rows)
     largest = float(finite.max(initial=0))
     lines = []

@@ -98,7 +98,6 @@ def explanation(found: Explanation) -> str:
     True
     """
     from convbridge.parity.explain import CAUSES
-    from convbridge.parity.reports.words import share
 
     if found.cause is None:
         word, text, left = "not explained", found.closest and f"closest: {found.closest}", "largest difference"
@@ -107,7 +106,7 @@ def explanation(found: Explanation) -> str:
     else:
         word, text, left = "no difference", "the result is right", "largest difference"
     also = ", ".join(CAUSES[name] for name in found.also)
-    rows = [(left, f"{found.residual:.3g}"), ("of the rounding bound", share(found.fraction))]
+    rows = zip((left, "of the rounding bound"), _apart(found.residual, found.fraction))
     return output(
         verdict(word, text, good=not found.differs),
         table("How well it fits", ["what", "how much"], rows),
@@ -135,18 +134,23 @@ def report(found: ParityReport) -> str:
     >>> "0.25" in report(ParityReport((Check("output", (2, 2), "float32", 1e-7, 0.25, "the rounding bound"),)))
     True
     """
-    from convbridge.parity.reports.words import share
-
     rows = [
-        (check.name, str(check.shape), check.dtype, f"{check.difference:.3g}", share(check.fraction))
-        for check in found.checks
+        (check.name, str(check.shape), check.dtype, *_apart(check.difference, check.fraction)) for check in found.checks
     ]
     heads = ("result", "shape", "dtype", "largest difference", "of the bound")
+    same = not any(check.difference for check in found.checks)
+    words = "all results hold the same numbers" if same else "rounding explains every difference"
     return output(
-        verdict("parity", "rounding explains every difference", good=True),
+        verdict("parity", words, good=True),
         table("What was compared", heads, rows),
-        *(paragraph(words, bold="Judged by") for words in dict.fromkeys(check.judgement for check in found.checks)),
+        *(paragraph(how, bold="Judged by") for how in dict.fromkeys(check.judgement for check in found.checks)),
     )
+
+
+def _apart(difference: float, fraction: float) -> tuple[str, str]:
+    from convbridge.parity.reports.words import share
+
+    return f"{difference:.3g}", share(fraction) if difference else "0"
 
 
 def conformance(found: Conformance) -> str:

@@ -127,7 +127,7 @@ def _sources(sources: dict[str, str]) -> str:
     from convbridge.teaching.page.code import highlight
 
     marked = highlight(sources)
-    return details("The sources", row(f"{paragraph(name)}{code(text)}" for name, text in marked.items()))
+    return details("The sources", row(f"{paragraph('', bold=name)}{code(text)}" for name, text in marked.items()))
 
 
 def lesson(found: Lesson) -> str:
