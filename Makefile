@@ -4,6 +4,7 @@
 #   make test      the tests, on all four backends
 #   make parity    the whole matrix: every case on every backend; report.html shows it
 #   make page      the chapters as a page to try out: page.html
+#   make tour      examples/tour.ipynb, run again, its outputs kept
 #   make fuzz      10,000 random cases per backend, and 5,000 of gradients, against the oracle
 #   make lint      ruff, its formatter, mypy
 #   make bench     the benchmarks
@@ -20,7 +21,7 @@ SEED ?= 1
 # TensorFlow's notes about its own processor features say nothing about a result.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: compare test parity page fuzz lint format bench clean
+.PHONY: compare test parity page tour fuzz lint format bench clean
 
 compare: $(READY)
 	$(BIN)/convbridge compare --backends $(BACKENDS)
@@ -34,6 +35,9 @@ parity: $(READY)
 
 page: $(READY)
 	$(BIN)/convbridge page --backends $(BACKENDS) --output page.html
+
+tour: $(READY)
+	$(BIN)/python tests/tour.py
 
 fuzz: $(READY)
 	$(BIN)/python -m convbridge.parity.fuzz --backends $(BACKENDS) --cases $(CASES) --seed $(SEED)

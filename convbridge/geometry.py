@@ -671,6 +671,11 @@ class ReceptiveField(NamedTuple):
     jump: Pair
     start: Pair
 
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.field(self)
+
 
 def _layer_geometry(layer: Any) -> tuple[Pair, Pair, Pair, Padding]:
     """Read kernel, stride, dilation and padding from a mapping, a size or a layer object."""

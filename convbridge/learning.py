@@ -42,6 +42,11 @@ class LearnedKernel(NamedTuple):
     bias: Array | None
     losses: tuple[float, ...]
 
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.learned(self)
+
 
 def learn_kernel(
     X: Any,

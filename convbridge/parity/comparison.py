@@ -80,6 +80,11 @@ class ParityReport:
         """The largest fraction of a bound that was used; 0 where all results are equal."""
         return max(check.fraction for check in self.checks)
 
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import proof
+
+        return proof.report(self)
+
     def __str__(self) -> str:
         judgements = dict.fromkeys(check.judgement for check in self.checks)
         return "\n".join([*map(str, self.checks), *(f"judged by {words}" for words in judgements)])

@@ -119,6 +119,11 @@ class Conformance:
         """Whether everything was run and nothing was wrong."""
         return self.matrix is not None and self.matrix.agrees and not self.problems
 
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import proof
+
+        return proof.conformance(self)
+
     def __str__(self) -> str:
         from convbridge.parity.reports import words
 

@@ -85,6 +85,11 @@ class Explanation:
         """Whether there is anything to explain."""
         return self.name != NO_DIFFERENCE
 
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import proof
+
+        return proof.explanation(self)
+
     def __str__(self) -> str:
         left = f"largest difference left {self.residual:.2g}, {self.fraction:.2g} of the rounding bound"
         if self.cause is None:

@@ -251,6 +251,16 @@ class Matrix:
     facts: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def __repr__(self) -> str:
+        from convbridge.parity.reports.words import counted
+
+        return f"<Matrix: {counted(self)}>"
+
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import proof
+
+        return proof.matrix(self)
+
     @property
     def failures(self) -> list[Comparison]:
         """The comparisons that fail the run."""

@@ -207,6 +207,16 @@ class Finding(NamedTuple):
 
         return [(named(those), outcome) for those, outcome in found]
 
+    def __repr__(self) -> str:
+        # without the inputs and sources, which a tuple would print
+        said = "; ".join(f"{answer.title} {self.says(answer)}" for answer in self.answers)
+        return f"<Finding {self.entry.name}: {said}>"
+
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.finding(self)
+
     def says(self, answer: Answer) -> str:
         """Return the verdict on an answer, in words that promise nothing where nothing is promised."""
         return answer.verdict if self.entry.promised else answer.word
@@ -286,6 +296,14 @@ class Atlas(NamedTuple):
     def kept(self) -> bool:
         """Whether convbridge answered the same on all backends, to every entry."""
         return all(finding.kept for finding in self.findings)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(repr, self.findings))
+
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.atlas(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return the run as dictionaries, lists and strings."""

@@ -155,6 +155,15 @@ class Comparison(NamedTuple):
             return f"REAL DIFFERENCE {pair_text}: shapes, dtypes, NaNs or infinities differ"
         return f"REAL DIFFERENCE: {self.difference:.6g} {pair_text}, more than rounding can explain"
 
+    def __repr__(self) -> str:
+        # without the sources and all numbers, which a tuple would print
+        return f"<Comparison of {self.example.name} on {', '.join(run.backend for run in self.runs)}; {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.comparison(self)
+
     def to_json(self) -> dict[str, Any]:
         """Return the comparison as dictionaries, lists and strings."""
         return {

@@ -299,6 +299,15 @@ class Lesson(NamedTuple):
             )
         return f"REAL DIFFERENCE: {self.difference:.6g} {where}, more than rounding can explain"
 
+    def __repr__(self) -> str:
+        # without the numbers of the problem, which a tuple would print
+        return f"<Lesson on {', '.join(run.backend for run in self.runs)}; {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.lesson(self)
+
 
 def chapter_images() -> tuple[Array, Array]:
     """Return the chapter's pair: an image with a black bar, and its edges.

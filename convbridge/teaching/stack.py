@@ -41,7 +41,7 @@ from convbridge.geometry import (
     window_size,
 )
 
-__all__ = ["Layer", "Step", "parse", "parse_padding_text", "parse_size", "walk"]
+__all__ = ["Layer", "Step", "Walk", "parse", "parse_padding_text", "parse_size", "walk"]
 
 #: More layers than any network has; beyond it a repetition is a slip of the pen.
 MOST_LAYERS = 1000
@@ -110,6 +110,31 @@ class Step(NamedTuple):
     field: Pair
     jump: Pair
     start: Pair
+
+
+class Walk(tuple[Step, ...]):
+    """An image's way through a stack of layers: the steps, one a layer.
+
+    Attributes
+    ----------
+    size : (int, int)
+        Of the image.
+    channels : int or None
+        Of the image, if they are known.
+    """
+
+    size: Pair
+    channels: int | None
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            f"{step.layer.text}: {step.size[0]}x{step.size[1]}, sees {step.field[0]}x{step.field[1]}" for step in self
+        )
+
+    def _repr_html_(self) -> str:
+        from convbridge.notebook import teaching
+
+        return teaching.walk(self)
 
 
 _PAIR = re.compile(r"(\d{1,10})(?:x(\d{1,10}))?")
@@ -300,7 +325,7 @@ def parse_padding_text(text: str) -> Sides | str:
     return (numbers[0], numbers[1]), (numbers[2], numbers[3])
 
 
-def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> tuple[Step, ...]:
+def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> Walk:
     """Follow an image through a stack of layers.
 
     Parameters
@@ -315,8 +340,8 @@ def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> t
 
     Returns
     -------
-    tuple of Step
-        One a layer.
+    Walk
+        A tuple of :class:`Step`, one a layer.
 
     Raises
     ------
@@ -330,9 +355,12 @@ def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> t
     >>> steps = walk(parse("10 * conv 5"), 240)
     >>> steps[-1].size, steps[-1].field
     ((200, 200), (41, 41))
+    >>> walk(parse("conv 5 | pool 2"), 28)
+    conv 5: 24x24, sees 5x5
+    pool 2: 12x12, sees 6x6
     """
-    now = pair(size, "size")
-    depth = None if channels is None else integer(channels, "channels", 1)
+    image = now = pair(size, "size")
+    depth = first_depth = None if channels is None else integer(channels, "channels", 1)
     seen = ReceptiveField((1, 1), (1, 1), (0, 0))
     steps = []
     for number, layer in enumerate(layers, 1):
@@ -354,7 +382,9 @@ def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> t
         if max(*seen.size, *seen.jump) > FARTHEST:
             raise ArgumentError(f"layers must not see farther than 2**63 pixels. {received(layers=layer.text)}")
         steps.append(Step(layer, sides, now, depth, parameters, seen.size, seen.jump, seen.start))
-    return tuple(steps)
+    walked = Walk(steps)
+    walked.size, walked.channels = image, first_depth
+    return walked
 
 
 def _look_through(seen: ReceptiveField, layer: Layer, sides: Sides) -> ReceptiveField:

@@ -26,6 +26,7 @@ from convbridge.parity.reports.words import (
     call,
     cell_text,
     duration,
+    headline,
     how_much,
     number,
     operand_notes,
@@ -86,7 +87,7 @@ def render(matrix: Matrix) -> str:
     (True, False)
     """
     cells = cells_in_order(matrix)
-    title, mood = _headline(matrix)
+    title, mood = headline(matrix)
     body = "\n".join(
         [
             '<main id="main" class="page report">',
@@ -126,20 +127,6 @@ def _slug(verdict: str) -> str:
 
 
 # --------------------------------------------------------------------------- the text of the page
-
-
-def _headline(matrix: Matrix) -> tuple[str, str]:
-    """Return the result in a few words, and whether it is good."""
-    counts = matrix.counts()
-    found = []
-    if counts[REAL_DIFFERENCE]:
-        found.append(f"{number(counts[REAL_DIFFERENCE])} real difference{'s' * (counts[REAL_DIFFERENCE] > 1)}")
-    if counts[CRASHED]:
-        found.append(f"{number(counts[CRASHED])} crashed")
-    found += [f"{participant.name} is missing" for participant in matrix.participants if participant.problem]
-    if found:
-        return ", ".join(found), "bad"
-    return ("No real difference", "ok") if matrix.agrees else ("Nothing was compared", "missing")
 
 
 def _participants(matrix: Matrix) -> str:

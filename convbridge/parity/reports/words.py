@@ -30,7 +30,9 @@ __all__ = [
     "call",
     "cell_text",
     "command",
+    "counted",
     "duration",
+    "headline",
     "how_much",
     "number",
     "operand_notes",
@@ -199,6 +201,35 @@ def how_much(comparison: Comparison) -> str:
     return "; ".join(parts) or comparison.verdict
 
 
+def headline(matrix: Matrix) -> tuple[str, str]:
+    """Say the result in a few words.
+
+    Parameters
+    ----------
+    matrix : Matrix
+
+    Returns
+    -------
+    words : str
+    mood : {"ok", "bad", "missing"}
+
+    Examples
+    --------
+    >>> headline(Matrix())
+    ('Nothing was compared', 'missing')
+    """
+    counts = matrix.counts()
+    found = []
+    if counts[REAL_DIFFERENCE]:
+        found.append(f"{number(counts[REAL_DIFFERENCE])} real difference{'s' * (counts[REAL_DIFFERENCE] > 1)}")
+    if counts[CRASHED]:
+        found.append(f"{number(counts[CRASHED])} crashed")
+    found += [f"{participant.name} is missing" for participant in matrix.participants if participant.problem]
+    if found:
+        return ", ".join(found), "bad"
+    return ("No real difference", "ok") if matrix.agrees else ("Nothing was compared", "missing")
+
+
 def summary(matrix: Matrix) -> str:
     """Sum a run up in one sentence.
 
@@ -215,6 +246,25 @@ def summary(matrix: Matrix) -> str:
     >>> summary(Matrix(seconds=2.5))
     '0 comparisons of 0 cases: 0 equal, 0 within rounding, 0 unsupported, 0 REAL DIFFERENCE, 0 crashed, in 2.5 s'
     """
+    return f"{counted(matrix)}, in {duration(matrix.seconds)}"
+
+
+def counted(matrix: Matrix) -> str:
+    """Sum a run up without the time that it took.
+
+    Parameters
+    ----------
+    matrix : Matrix
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> counted(Matrix())
+    '0 comparisons of 0 cases: 0 equal, 0 within rounding, 0 unsupported, 0 REAL DIFFERENCE, 0 crashed'
+    """
     counts = matrix.counts()
     exact = sum(comparison.exact and comparison.verdict == EQUAL for comparison in matrix.comparisons)
     used = max((c.fraction for c in matrix.comparisons if c.verdict == ROUNDING), default=None)
@@ -228,7 +278,7 @@ def summary(matrix: Matrix) -> str:
         f"{number(counts[CRASHED])} crashed",
     ]
     comparisons, cases = number(len(matrix.comparisons)), number(len(matrix.cases))
-    return f"{comparisons} comparisons of {cases} cases: {', '.join(parts)}, in {duration(matrix.seconds)}"
+    return f"{comparisons} comparisons of {cases} cases: {', '.join(parts)}"
 
 
 def unsupported_reasons(comparisons: Iterable[Comparison]) -> Counter[str]:
