@@ -6,7 +6,8 @@ components.register("atlas", ({ root, name, remember }) => {
   const isSilent = (entry) => entry.answers.some(({ given }) => given.some((one) => one.kind === "silent"));
   const BADGES = { ok: "ok", loud: "rounding", silent: "bad", none: "missing" };
   const slug = (verdict) => verdict.replace(/[^\w]+/g, "-");
-  let opened = ""; // the entry that the link names
+  const open = new Set(); // names of entries
+  let opened = ""; // the one of them that the link names
   let sought = "";
   let silentOnly = false;
   let notice = "";
@@ -99,15 +100,17 @@ components.register("atlas", ({ root, name, remember }) => {
       );
     });
     const head = make("summary", {}, make("span", { class: "title" }, title(entry)), cells);
-    const box = make("details", { class: "question", "data-entry": entry.name }, head);
+    const box = make("details", { class: "question", "data-entry": entry.name, open: open.has(entry.name) }, head);
+    const fill = () => box.querySelector(".answers") ?? box.append(content(entry));
+    if (box.open) fill();
     box.addEventListener("toggle", () => {
-      if (!box.open) {
-        if (opened === entry.name) [opened, notice] = ["", ""];
-        return remember();
-      }
-      if (!box.querySelector(".answers")) box.append(content(entry));
-      if (opened === entry.name) return;
-      [opened, notice] = [entry.name, ""];
+      if (!box.open) return open.delete(entry.name);
+      open.add(entry.name);
+      fill();
+    });
+    // also by the keyboard: a click on the summary is what the reader does, before the box opens or closes
+    head.addEventListener("click", () => {
+      opened = box.open ? "" : entry.name;
       remember();
     });
     return box;
@@ -182,7 +185,6 @@ components.register("atlas", ({ root, name, remember }) => {
     trouble.hidden = !notice;
     trouble.textContent = notice && t("problem.link", { value: notice });
     filter();
-    if (opened) shown.get(opened).open = true;
   }
 
   words.whenSpoken(draw);
@@ -196,7 +198,10 @@ components.register("atlas", ({ root, name, remember }) => {
         else unreadable.push(text ? `${key}=${text}` : key);
       }
       // a link to an entry that the filter hides would lead nowhere
-      if (opened) field.value = sought = "";
+      if (opened) {
+        field.value = sought = "";
+        open.add(opened);
+      }
       check.checked = silentOnly;
       notice = unreadable.join(", ");
       draw();
