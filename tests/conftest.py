@@ -24,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_browser import Opened
 
 import convbridge
 from convbridge import dispatch, registry, selection
@@ -157,6 +158,49 @@ def browser():
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
+
+
+# --------------------------------------------------------------------------- the chapters' page
+
+
+@pytest.fixture(scope="session")
+def page_run():
+    """Run all that the page shows, on all backends, once for all of its tests."""
+    from convbridge.teaching import page
+
+    installed = [name for name in registry.available_backends() if name in registry.BUILTIN]
+    return page.run(installed, {name: "not installed" for name in registry.BUILTIN if name not in installed})
+
+
+@pytest.fixture(scope="session")
+def page_address(page_run, tmp_path_factory):
+    """Write the page of that run, and say where it is."""
+    from convbridge.teaching import page
+
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    file.write_text(page.render(page_run), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture
+def unopened(browser, page_address):
+    """Open the page, with nothing loaded yet; in the end nothing must have been complained of or asked for."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    page.emulate_media(reduced_motion="reduce")
+    watched = Opened(page, page_address)
+    yield watched
+    page.close()
+    assert watched.complaints == []
+    assert {url for url in watched.requests if not url.startswith(("data:", "about:"))} == {
+        url for url in watched.requests if url.split("#")[0] == page_address
+    }
+
+
+@pytest.fixture
+def opened(unopened):
+    """Open the page at its first example."""
+    unopened.load("#corr2d")
+    return unopened
 
 
 # --------------------------------------------------------------------------- a third-party backend

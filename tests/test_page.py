@@ -28,7 +28,7 @@ CJK = re.compile(r"[\u3400-\u9fff]")
 
 @pytest.fixture(scope="module")
 def run():
-    return pages.run(["numpy"], {"torch": "pip install <torch>"})
+    return pages.run(["numpy"], {"torch": "pip install <torch>"}, components={})
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +147,8 @@ def test_every_number_is_from_the_run(run, html):
         assert shown["verdict"]["kind"] == comparison.kind
 
 
-def test_every_source_is_the_installed_one(run, backend):
-    found = pages.run([backend])
+def test_every_source_is_the_installed_one(backend):
+    found = pages.run([backend], components={})
     code = data_in(pages.render(found))["code"]
     loaded = registry.load(backend)
     for name, marked in code.items():
@@ -168,7 +168,7 @@ def plain(marked):
 
 
 def test_the_shown_chapter_functions_return_what_is_shown(backend):
-    found = pages.run([backend])
+    found = pages.run([backend], components={})
     data = data_in(pages.render(found))
     loaded = registry.load(backend)
     ran = 0
@@ -230,7 +230,7 @@ def test_the_command_says_what_it_cannot_do(tmp_path, capfd):
 
 
 def test_a_real_difference_is_reported(tmp_path, monkeypatch, capfd):
-    made = pages.run(["numpy"])
+    made = pages.run(["numpy"], components={})
     wrong = made._replace(comparisons=(made.comparisons[0]._replace(kind="REAL DIFFERENCE"), *made.comparisons[1:]))
     monkeypatch.setattr(pages, "run", lambda *_: wrong)
     assert cli.main(["page", "--output", str(tmp_path / "page.html"), "--backends", "numpy"]) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -24,10 +26,13 @@ def page(
     """Write the chapters as a page that can be tried out, in English and Chinese.
 
     One file that needs no network: the chapters' examples, to step through and
-    to change, beside the source and the output of every backend, from a run of
-    all examples on them. A backend that is not installed is shown as missing.
-    Exit code 1 if the backends differ by more than rounding explains.
+    to change, beside the source and the output of every backend, the atlas of
+    their disagreements and the parity matrix, all from a run that takes a minute
+    or two. A backend that is not installed is shown as missing. Exit code 1 if
+    the backends differ by more than rounding explains.
     """
+    if not file.parent.is_dir():  # rather now than after minutes
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     names, absent, broken = choose_backends(backends)
     from convbridge.teaching.page import render, run
 

@@ -7,6 +7,7 @@ happens in the browser in ``assets``.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -53,7 +54,7 @@ def render(run: Run) -> str:
     --------
     >>> from convbridge.teaching.page.markup import text
     from convbridge.teaching.page.running import run
-    >>> page = render(run(["numpy"]))
+    >>> page = render(run(["numpy"], components={}))
     >>> page.startswith("<!doctype html>"), 'id="section-pooling"' in page
     (True, True)
     """
@@ -62,12 +63,13 @@ def render(run: Run) -> str:
     def read(names: tuple[str, ...]) -> str:
         return "\n".join(assets.joinpath(name).read_text(encoding="utf-8") for name in names)
 
+    sections = _shown(run)
     body = "\n".join(
         [
-            _header(),
+            _header(sections),
             '<main id="main" class="page">',
             f'<noscript><p class="card">{TEXTS["noscript"][0]}</p></noscript>',
-            *(_section(number, section, run) for number, section in enumerate(SECTIONS, 1)),
+            *(_section(number, section, run) for number, section in enumerate(sections, 1)),
             "</main>",
             _footer(run),
             f'<script type="application/json" id="page-data">{_json(_data(run))}</script>',
@@ -96,7 +98,7 @@ def _data(run: Run) -> dict[str, Any]:
         "participants": [one._asdict() for one in run.participants],
         "sections": {
             section.name: {"component": section.component or "examples", "links": list(section.links)}
-            for section in SECTIONS
+            for section in _shown(run)
         },
         "examples": {comparison.example.name: example_data(comparison) for comparison in run.comparisons},
         "code": marked,
@@ -104,8 +106,13 @@ def _data(run: Run) -> dict[str, Any]:
     }
 
 
-def _header() -> str:
-    titles = [text("a", f"section.{section.name}.title", f'href="#section-{section.name}"') for section in SECTIONS]
+def _shown(run: Run) -> list[Section]:
+    """Return the sections of which there is something to show."""
+    return [section for section in SECTIONS if not section.component or section.component in run.gathered]
+
+
+def _header(sections: Sequence[Section]) -> str:
+    titles = [text("a", f"section.{section.name}.title", f'href="#section-{section.name}"') for section in sections]
     links = "".join(f"<li>{title}</li>" for title in titles)
     buttons = "".join(
         f'<button type="button" data-language="{language}" lang="{language}" translate="no" '

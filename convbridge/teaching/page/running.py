@@ -17,7 +17,7 @@ import convbridge
 from convbridge import registry
 from convbridge.teaching.compare import Comparison, compare, framework_version, sources_in
 from convbridge.teaching.examples import Example, find
-from convbridge.teaching.page.components import COMPONENTS
+from convbridge.teaching.page.components import COMPONENTS, Component
 from convbridge.teaching.page.sections import SECTIONS
 
 __all__ = ["Participant", "Run", "example_data", "run", "setup"]
@@ -67,7 +67,12 @@ class Run(NamedTuple):
     gathered: Mapping[str, Any]
 
 
-def run(names: Sequence[str], problems: Mapping[str, str] | None = None) -> Run:
+def run(
+    names: Sequence[str],
+    problems: Mapping[str, str] | None = None,
+    *,
+    components: Mapping[str, Component] = COMPONENTS,
+) -> Run:
     """Run all that the page shows.
 
     Parameters
@@ -76,6 +81,9 @@ def run(names: Sequence[str], problems: Mapping[str, str] | None = None) -> Run:
         Canonical names of the backends that take part.
     problems : mapping, optional
         Name to reason, for those that do not.
+    components : mapping, optional
+        What to run besides the examples, a minute or two for all of it. The
+        page leaves out the sections of the others.
 
     Returns
     -------
@@ -88,7 +96,7 @@ def run(names: Sequence[str], problems: Mapping[str, str] | None = None) -> Run:
 
     Examples
     --------
-    >>> found = run(["numpy"], {"torch": "not installed"})
+    >>> found = run(["numpy"], {"torch": "not installed"}, components={})
     >>> found.comparisons[0].example.name, found.comparisons[0].kind
     ('corr2d', 'equal')
     >>> [one.problem for one in found.participants]
@@ -120,7 +128,7 @@ def run(names: Sequence[str], problems: Mapping[str, str] | None = None) -> Run:
         "platform": platform.platform(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
-    gathered = {name: component.gather(names) for name, component in COMPONENTS.items()}
+    gathered = {name: component.gather(names) for name, component in components.items()}
     return Run(participants, comparisons, sources, facts, gathered)
 
 

@@ -67,4 +67,6 @@ SECTIONS: tuple[Section, ...] = (
             "pool-layer-negative",
         ),
     ),
+    Section("atlas", 3, component="atlas"),
+    Section("parity", 3, component="parity"),
 )

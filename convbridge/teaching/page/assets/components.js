@@ -2,7 +2,8 @@
  *
  * components.register(name, create): create({ root, name, links, remember }) is called once for each section of that
  * kind, with its element, its name, and the links that it answers to. It returns
- *   show(link, parts)  show what a link names; parts are the pairs [name, text] behind it, [] for the thing itself
+ *   show(link, parts)  show what a link names; parts are the pairs [name, text] behind it, [] for the thing itself;
+ *                      it may return the element to look at
  *   link()             what to write into the address bar: "name" or "name&key=text&..."
  * After a change by the reader it calls remember(). Sentences are redrawn by words.whenSpoken.
  */

@@ -39,11 +39,12 @@
     if (language && language !== words.language) words.speak(language);
     if (!Object.hasOwn(answering, link)) return;
     latest = answering[link];
-    latest.show(link, parts);
+    const target = latest.show(link, parts) ?? latest.root.querySelector(".explorer") ?? latest.root;
     // a link without a language keeps the one that is spoken
     if (!language && words.language !== "en") rewrite();
-    const box = (latest.root.querySelector(".explorer") ?? latest.root).getBoundingClientRect();
-    if (box.top < 0 || box.top > innerHeight * 0.6) latest.root.scrollIntoView({ behavior: "instant" });
+    const { top } = target.getBoundingClientRect();
+    const goal = target.matches(".explorer") ? latest.root : target; // with its paragraphs
+    if (top < 0 || top > innerHeight * 0.6) goal.scrollIntoView({ behavior: "instant" });
   }
 
   for (const button of document.querySelectorAll("[data-language]")) {
