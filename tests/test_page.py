@@ -8,12 +8,16 @@ import re
 import sys
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
 
-from convbridge import cli, registry
+from convbridge import cli, dispatch, registry
 from convbridge.teaching import page as pages
+from convbridge.teaching.compare import compare
 from convbridge.teaching.examples import EXAMPLES
 from convbridge.teaching.page.code import highlight
 from convbridge.teaching.page.components import COMPONENTS
@@ -123,6 +127,10 @@ def test_the_file_is_whole(html):
     assert not re.search(r"https?://", html)
 
 
+def test_the_whole_page_is_small(page_address):
+    assert Path(url2pathname(urlsplit(page_address).path)).stat().st_size < 1_500_000
+
+
 def test_the_engine_in_the_page_is_the_one_that_is_tested(html):
     assert ASSETS.joinpath("engine.js").read_text(encoding="utf-8").strip() in html
 
@@ -192,6 +200,41 @@ def test_the_shown_chapter_functions_return_what_is_shown(backend):
             np.testing.assert_array_equal(Y, np.asarray(result["output"], np.float32))
             ran += 1
     assert ran >= 10
+
+
+def test_the_shown_operators_return_what_is_shown(backend, monkeypatch):
+    found = pages.run([backend], components={})
+    code = data_in(pages.render(found))["code"]
+    ops = registry.load(backend).ops
+    called = []
+
+    def listed(name):
+        """Make the function that a pane shows, with no other function of the installed file than it shows."""
+        names = {
+            key: value
+            for key, value in vars(ops).items()
+            if not inspect.isfunction(value) or value.__module__ != ops.__name__
+        }
+        exec(plain(code[f"ops.{name}"][backend]), names)
+
+        def call(*arguments, **options):
+            called.append(name)
+            return names[name](*arguments, **options)
+
+        return call
+
+    for name in ("conv2d", "max_pool2d", "avg_pool2d"):
+        monkeypatch.setattr(ops, name, listed(name))
+    for name in [key for key in vars(ops) if key.startswith("prepare_")]:
+        monkeypatch.delattr(ops, name)  # the quick ways, which are other functions
+    dispatch.forget()
+    for comparison in found.comparisons:
+        before = len(called)
+        again = compare(comparison.example, [backend])
+        for result, wanted in zip(again.runs[0].results, comparison.runs[0].results, strict=True):
+            np.testing.assert_array_equal(result.output, wanted.output)
+        assert len(called) > before
+    assert set(called) == {"conv2d", "max_pool2d", "avg_pool2d"}
 
 
 def test_differences_are_marked():
