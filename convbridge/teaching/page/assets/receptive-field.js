@@ -8,7 +8,7 @@ components.register("receptive-field", ({ root, name, remember }) => {
   const choice = root.querySelector(".choice");
   const note = make("p", { class: "small network-note" });
   const card = root.querySelector(".explorer");
-  const problem = make("p", { class: "problem", role: "alert", hidden: true });
+  const problem = make("p", { class: "problem stays", role: "alert", hidden: true });
   const views = make("div", { class: "views" });
   const editing = make("div", { class: "stack-editor" });
   choice.after(note);

@@ -132,8 +132,9 @@ const stackEditor = (() => {
     const field = (name, ...children) => make("fieldset", {}, make("legend", {}, t(name)), ...children);
 
     function whole(key, label, what, value, minimum, set) {
-      const maximum = stack.LIMITS[{ window: "kernel", depth: "channels", groups: "channels" }[what] ?? what];
-      return controls.whole(host, key, label, what, value, minimum, maximum, set);
+      const maximum =
+        stack.LIMITS[{ window: "kernel", depth: "channels", outputs: "channels", groups: "channels" }[what] ?? what];
+      return controls.wholeNumber(host, key, label, what, value, minimum, maximum, set);
     }
 
     const pair = (key, what, values) =>
@@ -197,16 +198,15 @@ const stackEditor = (() => {
         });
         parts.push(make("label", { class: "check" }, box, ` ${t("control.ceil")}`));
       } else {
-        for (const [what, name] of [
-          ["channels", "side.channels"],
-          ["groups", "side.groups"],
-        ])
-          parts.push(
-            field(
-              `what.${what}`,
-              whole(`layer.${what}`, t(name), what, layer[what], 1, (value) => (layer[what] = value)),
-            ),
-          );
+        const channels = (value) => (layer.channels = value);
+        const groups = (value) => (layer.groups = value);
+        parts.push(
+          field(
+            "column.output",
+            whole("layer.channels", t("side.channels"), "outputs", layer.channels, 1, channels),
+            whole("layer.groups", t("side.groups"), "groups", layer.groups, 1, groups),
+          ),
+        );
       }
       const actions = make(
         "div",
@@ -300,5 +300,5 @@ const stackEditor = (() => {
     return { draw, refresh };
   }
 
-  return { by, create };
+  return { by, counted, create };
 })();

@@ -63,6 +63,11 @@ const stackPicture = (() => {
     svg.innerHTML = [
       `<defs><pattern id="field-hatch" width="7" height="7" patternUnits="userSpaceOnUse"`,
       ` patternTransform="scale(${1 / unit}) rotate(45)"><path class="hatch" d="M0 0V7"/></pattern></defs>`,
+      rect(
+        "room",
+        before.map((pixels) => -pixels),
+        whole,
+      ),
       rect("image", [0, 0], state.size),
       rect("field", ...box(step, at), 'fill="url(#field-hatch)"'),
       `<path class="seen" d="${pieces.join("")}"/>`,
@@ -151,7 +156,7 @@ const stackPicture = (() => {
       if (key !== fieldsFor) {
         for (const name of ["at.row", "at.column"]) host.typed.delete(name);
         const fields = ["row", "column"].map((name, i) =>
-          controls.whole(host, `at.${name}`, t(`at.${name}`), "element", 0, 0, sizes[i] - 1, (value) =>
+          controls.wholeNumber(host, `at.${name}`, t(`at.${name}`), "element", 0, 0, sizes[i] - 1, (value) =>
             host.choose(host.at.with(i, value)),
           ),
         );
@@ -177,7 +182,6 @@ const stackPicture = (() => {
       const last = ([first, length]) => words.spoken(first + length - 1);
       const lines = [
         make("p", { class: "sees" }, t("sees", { layer: state.chosen, height: field[0], width: field[1] })),
-        make("p", {}, t("sees.next", { rows: jump[0], columns: jump[1] })),
         make(
           "p",
           {},
@@ -187,8 +191,14 @@ const stackPicture = (() => {
           }),
         ),
       ];
-      if (count < all) lines.push(make("p", { class: "less" }, t("sees.less", { count, all })));
+      if (count < all) {
+        const [some, total] = [count, all].map(stackEditor.counted);
+        lines.push(make("p", { class: "less" }, t("sees.less", { count: some, all: total })));
+      }
       if (count === state.size[0] * state.size[1]) lines.push(make("p", { class: "whole" }, t("sees.whole")));
+      if (Math.max(...step().size) > 1) {
+        lines.splice(1, 0, make("p", {}, t("sees.next", { rows: jump[0], columns: jump[1] })));
+      }
       said.replaceChildren(...lines);
       const entries = ["element", "seen", ...(count < all ? ["field"] : []), ...(state.chosen > 1 ? ["nested"] : [])];
       legend.replaceChildren(

@@ -87,9 +87,9 @@ const stack = (() => {
       case "c":
       case "g": {
         if (pooling) throw new Problem("not-for-pooling", { value: word });
-        const what = word[0] === "c" ? "channels" : "groups";
+        const [key, what] = word[0] === "c" ? ["channels", "outputs"] : ["groups", "groups"];
         if (!/^\d{1,10}$/.test(rest)) throw new Problem("whole", { what, minimum: 1, value: rest || "?" });
-        return [what, check(what, Number(rest), 1, LIMITS.channels)];
+        return [key, check(what, Number(rest), 1, LIMITS.channels)];
       }
       default:
         throw new Problem("unknown", { value: word });
@@ -176,10 +176,9 @@ const stack = (() => {
   function follow(layer, before) {
     const pooling = isPooling(layer);
     if (!pooling) {
-      const depths = { depth: before.channels, channels: layer.channels };
-      for (const [what, channels] of Object.entries(depths)) {
+      for (const channels of [before.channels, layer.channels]) {
         if (channels !== null && channels % layer.groups)
-          throw new Problem("groups", { what, channels, value: layer.groups });
+          throw new Problem("groups", { channels, value: layer.groups });
       }
     }
     const axes = geometry(before.size, layer.kernel, { ...layer, ceil: pooling && layer.ceil }, pooling);

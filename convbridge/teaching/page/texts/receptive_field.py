@@ -23,7 +23,7 @@ _SECTION = {
     "section.receptive-field.3": (
         "So a deeper network sees larger features. Every layer adds (k − 1) times the distance of two neighbours to "
         "the field; every stride multiplies that distance. Choose a network, or write your own.",
-        "因此，更深的网络能看到更大的特征。每一层使感受野增加 (k − 1) 乘以相邻元素的间距；每个步幅都使这个间距成倍增大。"
+        "因此，更深的网络能看到更大的特征。每一层使感受野增加 (k − 1) 乘以相邻元素的间距；步幅使这个间距成倍增大。"
         "请选择一个网络，或者自己编写。",
     ),
 }
@@ -85,7 +85,7 @@ _NETWORKS = {
         "which a stack cannot say.",
         "第一个稠密块之前的部分，与书中相同。稠密块把输入与每一层的输出连结在一起，层的堆叠无法表示。",
     ),
-    "network.own": ("A stack of your own.", "您自己的层。"),
+    "network.own": ("A stack of your own.", "您自己编写的网络。"),
 }
 
 _PICTURE = {
@@ -159,7 +159,7 @@ _EDITOR = {
     ),
     "stack.command": ("The same in the terminal", "在终端中查看同样的内容"),
     "what.depth": ("Input size", "输入大小"),
-    "what.channels": ("Output channels", "输出通道"),
+    "what.outputs": ("Output channels", "输出通道"),
     "what.groups": ("Groups", "组数"),
     "what.layers": ("The number of layers", "层数"),
     "what.times": ("A repetition", "重复次数"),
