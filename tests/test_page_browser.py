@@ -556,12 +556,13 @@ def test_no_page_is_wider_than_its_screen(opened, width):
 
 def test_tabs_are_the_same_everywhere(opened):
     page = opened.page
+    compared = [section for section in SECTIONS if section.examples]
     page.set_viewport_size({"width": 360, "height": 800})
     opened.section.get_by_role("button", name="torch", exact=True).click()
     assert page.locator(".pane:visible").evaluate_all("(panes) => panes.map((pane) => pane.dataset.backend)") == [
         "torch"
-    ] * len(SECTIONS)
-    assert page.locator("[data-tab=torch][aria-pressed=true]").count() == len(SECTIONS)
+    ] * len(compared)
+    assert page.locator("[data-tab=torch][aria-pressed=true]").count() == len(compared)
 
 
 def test_text_stands_out_from_what_is_behind_it(opened):

@@ -59,9 +59,9 @@ _NETWORKS = {
         "与书中相同：一个输入通道，不分组；原论文用的是彩色图像，分为两组。省略了全连接层。",
     ),
     "network.vgg11.note": (
-        "As in the book: five blocks of 3×3 convolutions, each halved by pooling. The fully connected layers are "
-        "left out.",
-        "与书中相同：五个由 3×3 卷积组成的块，每块之后用池化减半。省略了全连接层。",
+        "As in the book: five blocks of 3×3 convolutions, each with a pooling that halves height and width. The "
+        "fully connected layers are left out.",
+        "与书中相同：五个由 3×3 卷积组成的块，每块之后用池化使高和宽减半。省略了全连接层。",
     ),
     "network.nin.note": (
         "As in the book: 1×1 convolutions work on the channels and see no farther; the last pooling averages all "
@@ -70,15 +70,15 @@ _NETWORKS = {
     ),
     "network.googlenet.note": (
         "What comes before the first Inception block, as in the book. Inception blocks have four branches side by "
-        "side, which a stack has not.",
+        "side, which a stack cannot say.",
         "第一个 Inception 块之前的部分，与书中相同。Inception 块有四条并行的分支，层的堆叠无法表示。",
     ),
     "network.resnet18.note": (
-        "The layers along the main path, as in the book. The connections around every two of them, added to their "
-        "result, and the 1×1 convolutions on four of these are left out, and so are batch normalization and the "
-        "fully connected layer.",
-        "主路径上的各层，与书中相同。省略了每两层之外的残差连接（结果与之相加）和其中的 1×1 卷积，"
-        "也省略了批量归一化和全连接层。",
+        "The layers along the main path, as in the book. Left out are the connections around every two of them, "
+        "which are added to the result, with the 1×1 convolutions on three of these connections, batch normalization, "
+        "and the fully connected layer.",
+        "主路径上的各层，与书中相同。省略了每两层之外的残差连接（结果与之相加）、其中三条连接上的 1×1 卷积，"
+        "以及批量归一化和全连接层。",
     ),
     "network.densenet.note": (
         "What comes before the first dense block, as in the book. A dense block joins its input to every output, "
