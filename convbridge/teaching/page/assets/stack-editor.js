@@ -7,6 +7,11 @@ const stackEditor = (() => {
   const either = ([a, b]) => (a === b ? words.spoken(a) : `${words.spoken(a)}, ${words.spoken(b)}`);
 
   const COLUMNS = ["layer", "output", "sees", "step", "start", "parameters", "products"];
+  /** The words of the text form, for the hint about it. */
+  const WORDS = {
+    ...{ conv: "conv K", pool: "pool K", avgpool: "avgpool K", s: "s", p: "p", d: "d", c: "c", g: "g", ceil: "ceil" },
+    ...{ or: "|", times: "3 * conv 5" },
+  };
   const NONE = COLUMNS.slice(1).map(() => "–");
 
   /** What a row shows behind its layer. */
@@ -290,7 +295,8 @@ const stackEditor = (() => {
       drawTable();
       heading.textContent = t("stack.text");
       text.setAttribute("aria-label", t("stack.text"));
-      hint.innerHTML = t("stack.hint");
+      const code = Object.entries(WORDS).map(([name, word]) => [name, `<code translate="no">${word}</code>`]);
+      hint.innerHTML = t("stack.hint", Object.fromEntries(code));
       root.querySelector("h5").textContent = t("stack.command");
       copy.textContent = t("copy");
       copy.setAttribute("aria-label", t("copy.label", { name: "convbridge shapes" }));

@@ -123,8 +123,9 @@ _PICTURE = {
 
 _EDITOR = {
     "layers.caption": (
-        "Layers from the input upwards; choose one to change it. Sizes are channels × height × width.",
-        "从输入开始的各层；选择一层即可修改。大小为 通道 × 高 × 宽。",
+        "Layers from the input upwards; choose one to change it. Sizes are channels × height × width. Multiply-adds "
+        "include those with the padding’s zeros; pooling has none.",
+        "从输入开始的各层；选择一层即可修改。大小为 通道 × 高 × 宽。乘加次数包括与填充的零相乘的次数；池化没有乘加。",
     ),
     "column.layer": ("Layer", "层"),
     "column.output": ("Output", "输出"),
@@ -148,14 +149,10 @@ _EDITOR = {
     "layer.remove": ("Remove", "删除"),
     "stack.text": ("The layers as text", "用文字表示各层"),
     "stack.hint": (
-        "<code>conv K</code>, <code>pool K</code> or <code>avgpool K</code>, then <code>s</code> stride, "
-        "<code>p</code> padding (a number or a word), <code>d</code> dilation, <code>c</code> output channels, "
-        "<code>g</code> groups, <code>ceil</code>; layers stand between <code>|</code>, and "
-        "<code>3 * conv 5</code> is three of them.",
-        "<code>conv K</code>、<code>pool K</code> 或 <code>avgpool K</code>，之后可加 <code>s</code> 步幅、"
-        "<code>p</code> 填充（数字或单词）、<code>d</code> 膨胀、<code>c</code> 输出通道、"
-        "<code>g</code> 组、<code>ceil</code>；各层之间用 <code>|</code> 隔开，"
-        "<code>3 * conv 5</code> 表示三层。",
+        "{conv}, {pool} or {avgpool}, then {s} stride, {p} padding (a number or a word), {d} dilation, {c} output "
+        "channels, {g} groups, {ceil}; layers stand between {or}, and {times} is three of them.",
+        "{conv}、{pool} 或 {avgpool}，之后可加 {s} 步幅、{p} 填充（数字或单词）、{d} 膨胀、{c} 输出通道、{g} 组、"
+        "{ceil}；各层之间用 {or} 隔开，{times} 表示三层。",
     ),
     "stack.command": ("The same in the terminal", "在终端中查看同样的内容"),
     "what.depth": ("Input size", "输入大小"),
