@@ -452,6 +452,11 @@ def test_it_prints(opened):
     assert opened.section.locator(".editing:visible, textarea:visible, .where-fields:visible").count() == 0
     assert opened.section.locator(".pick:visible").count() == 4
     assert opened.section.locator(".drawing svg:visible").count() == 2
+    # nothing of the largest list is cut off on a sheet of A4
+    opened.page.set_viewport_size({"width": 680, "height": 1000})
+    opened.go("#receptive-field&network=resnet18")
+    box = opened.section.locator(".stack-editor .scroll")
+    assert box.evaluate("(box) => box.scrollWidth <= box.clientWidth")
 
 
 def test_colours_can_be_told_apart(opened):
