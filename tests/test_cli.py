@@ -23,6 +23,7 @@ from convbridge import kernels, registry
 from convbridge.cli import main
 from convbridge.commands import images, pixels
 from convbridge.commands.filter import read_kernel
+from convbridge.teaching import networks
 
 PHOTO = Path(__file__).parent / "data" / "photo.jpg"
 
@@ -391,8 +392,9 @@ def test_shapes(run):
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines()[1:4]]
     assert lines[0] == ["input", "224x224", "3", "1x1", "1"]
-    assert lines[1] == ["1", "conv", "11", "s4", "p2", "c96", "55x55", "96", "11x11", "4", "34,944"]
-    assert lines[2] == ["2", "pool", "3", "s2", "27x27", "96", "19x19", "8", "0"]
+    assert lines[1] == ["1", "conv", "11", "s4", "p2", "c96", "55x55", "96", "11x11", "4", "34,944", "105,415,200"]
+    assert lines[2] == ["2", "pool", "3", "s2", "27x27", "96", "19x19", "8", "0", "0"]
+    assert out.splitlines()[4].split() == ["in", "all", "34,944", "105,415,200"]
 
 
 def test_shapes_as_json(run):
@@ -402,6 +404,31 @@ def test_shapes_as_json(run):
     assert last["number"] == 10
     assert last["output_size"] == [200, 260]
     assert last["receptive_field"] == {"size": [41, 41], "jump": [1, 1], "start": [0, 0]}
+
+
+def test_shapes_of_a_network(run, fails):
+    code, out, _ = run("shapes", "LeNet", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["input"] == {"size": [28, 28], "channels": 1}
+    layers = found["layers"]
+    assert [layer["output_size"] for layer in layers] == [[28, 28], [14, 14], [10, 10], [5, 5]]
+    assert [layer["mode"] for layer in layers] == ["", "avg", "", "avg"]
+    assert [layer["parameters"] for layer in layers] == [156, 0, 2416, 0]
+    assert [layer["multiply_adds"] for layer in layers] == [117_600, 0, 240_000, 0]
+    # the same for another image
+    _, out, _ = run("shapes", "lenet", "--input", "32x40", "--channels", "3", "--json")
+    assert json.loads(out)["layers"][0]["parameters"] == 456
+    assert json.loads(out)["layers"][-1]["output_size"] == [6, 8]
+    assert "layer 1 ('lenett'" in fails("shapes", "lenett", "--input", "28")
+    _, out, _ = run("shapes", "--help")
+    assert all(name in out for name in networks.names())
+
+
+def test_what_is_not_known_is_not_added_up(run):
+    _, out, _ = run("shapes", "conv 3 c4 | conv 3 | conv 3 c2", "--input", "9", "--channels", "1")
+    assert "in all" in out
+    assert out.splitlines()[5].split() == ["in", "all"]
 
 
 @pytest.mark.parametrize(

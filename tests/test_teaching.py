@@ -258,6 +258,9 @@ def test_stack_agrees_with_geometry():
         ("pool 3 ceil", 5),
         ("pool 3 s1", 12),
         ("2 * conv 3", 10),
+        ("maxpool 3", 4),
+        ("avgpool 3", 4),
+        ("conv 3 c8 g4", 12),
         ("conv 3 |\n\n conv 3\n", 10),
     ],
 )
@@ -282,6 +285,13 @@ def test_words_of_a_layer(text, size):
         ("conv 3 c0", "channels must be positive"),
         ("conv 3 ceil", "ceil is for pooling only"),
         ("pool 3 c4", "channels are for convolutions only"),
+        ("pool 3 g4", "groups are for convolutions only"),
+        ("conv 3 cx", "channels must be a whole number"),
+        ("conv 3 c²", "channels must be a whole number"),
+        ("conv 3 g0", "groups must be positive"),
+        ("conv 3 c6 g4", r"groups must divide the output channels \(6\)"),
+        ("conv 3 c6 | conv 3 c8 g4", r"layer 2.*groups must divide the input channels \(6\)"),
+        ("avgpol 3", "Did you mean 'avgpool'"),
         ("pool 3 p3", "padding of each side must be smaller"),
         ("conv 9999999999", "kernel_size must be below"),
         ("9999 * conv 1", "layers must be at most"),
@@ -294,6 +304,17 @@ def test_bad_stacks(text, message):
     with pytest.raises(ConvbridgeError, match=message) as caught:
         stack.walk(stack.parse(text), 224)
     assert "Received: " in str(caught.value)
+
+
+def test_parameters_and_multiply_adds():
+    text = "conv 3x5 p1x2 c8 | avgpool 2 | conv 3 c4 g2 | conv 1 | pool 2 | conv 2 c3"
+    first, pooled, grouped, *unknown = stack.walk(stack.parse(text), (20, 24), 3)
+    assert (first.parameters, first.multiply_adds) == (3 * 15 * 8 + 8, 20 * 24 * 8 * 3 * 15)
+    assert (pooled.layer.mode, pooled.channels, pooled.parameters, pooled.multiply_adds) == ("avg", 8, 0, 0)
+    # each output channel looks at the four input channels of its group
+    assert (grouped.parameters, grouped.multiply_adds) == (4 * 9 * 4 + 4, 8 * 10 * 4 * 4 * 9)
+    assert [step.parameters for step in unknown] == [None, 0, None]
+    assert [step.multiply_adds for step in unknown] == [None, 0, None]
 
 
 def test_a_layer_that_does_not_fit_is_a_shape_error():

@@ -5,13 +5,16 @@ in any order after its kind and its kernel:
 
 =============  ==============================================================
 ``conv K``     convolution; the kernel is ``K`` or ``HxW``
-``pool K``     pooling; the stride is the window unless ``s`` says otherwise
+``pool K``     max pooling, also ``maxpool``; the stride is the window unless
+               ``s`` says otherwise
+``avgpool K``  average pooling, the same otherwise
 ``sN``         stride, ``N`` or ``HxW``
 ``pN``         padding: ``N`` on all sides, ``HxW``, or with both ends of an
                axis ``TOP:BOTTOMxLEFT:RIGHT``
 ``pWORD``      ``psame``, ``psame_lower``, ``pchapter``, ``pvalid``
 ``dN``         dilation, ``N`` or ``HxW``
 ``cN``         output channels (convolution only)
+``gN``         groups (convolution only)
 ``ceil``       ceil mode (pooling only)
 ``N * conv``   the same layer N times
 =============  ==============================================================
@@ -62,22 +65,28 @@ class Layer(NamedTuple):
     position : int
         Where it starts in the stack's text, counted from 1.
     kind : {"conv", "pool"}
+    mode : {"", "max", "avg"}
+        Of pooling.
     kernel_size, stride, dilation : (int, int)
     padding : ((int, int), (int, int)) or str
     ceil_mode : bool
     channels : int or None
         Output channels, where the text names them.
+    groups : int
+        Of a convolution.
     """
 
     text: str
     position: int
     kind: str
+    mode: str
     kernel_size: Pair
     stride: Pair
     padding: Sides | str
     dilation: Pair
     ceil_mode: bool
     channels: int | None
+    groups: int
 
 
 class Step(NamedTuple):
@@ -94,6 +103,9 @@ class Step(NamedTuple):
         Of the output, where they are known.
     parameters : int or None
         Weights and biases of the layer, where the channels are known.
+    multiply_adds : int or None
+        Products that are added up for the whole output, those with the
+        padding's zeros included; pooling has none. Where the channels are known.
     field : (int, int)
         Receptive field of one output element, in input elements.
     jump : (int, int)
@@ -107,6 +119,7 @@ class Step(NamedTuple):
     size: Pair
     channels: int | None
     parameters: int | None
+    multiply_adds: int | None
     field: Pair
     jump: Pair
     start: Pair
@@ -140,7 +153,10 @@ class Walk(tuple[Step, ...]):
 _PAIR = re.compile(r"(\d{1,10})(?:x(\d{1,10}))?")
 _SIDES = re.compile(r"(\d{1,10})(?::(\d{1,10}))?(?:x(\d{1,10})(?::(\d{1,10}))?)?")
 _REPEAT = re.compile(r"(\d{1,10})\s*\*\s*")
-_FORM = "a layer is 'conv K' or 'pool K', then any of sN, pN, dN, cN, ceil"
+_FORM = "a layer is 'conv K', 'pool K' or 'avgpool K', then any of sN, pN, dN, cN, gN, ceil"
+
+#: What a layer's text begins with, and the kind and mode that it means.
+_KINDS = {"conv": ("conv", ""), "pool": ("pool", "max"), "maxpool": ("pool", "max"), "avgpool": ("pool", "avg")}
 
 
 def parse_size(text: str, name: str = "size") -> Pair:
@@ -231,32 +247,35 @@ def _located(error: ConvbridgeError, number: int, written: str, position: int) -
 
 def _parse_layer(written: str, position: int) -> Layer:
     words = written.lower().split()
-    kind = words.pop(0)
-    if kind not in ("conv", "pool"):
+    name = words.pop(0)
+    if name not in _KINDS:
         from difflib import get_close_matches  # only a message needs it
 
-        near = get_close_matches(kind, ("conv", "pool"), n=1, cutoff=0.4)
+        near = get_close_matches(name, _KINDS, n=1, cutoff=0.4)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ArgumentError(f"{_FORM}.{hint} {received(layer=written)}")
+    kind, mode = _KINDS[name]
     if not words:
-        raise ArgumentError(f"{kind} must be followed by its kernel size, K or HxW. {received(layer=written)}")
+        raise ArgumentError(f"{name} must be followed by its kernel size, K or HxW. {received(layer=written)}")
     kernel = _read_pair(words.pop(0), "kernel_size", 1)
     fields: dict[str, Any] = {}
     for word in words:
-        name, value = _read_word(word, kind)
-        if name in fields:
-            raise ArgumentError(f"{name} must be given once. {received(layer=written)}")
-        fields[name] = value
+        field, value = _read_word(word, kind)
+        if field in fields:
+            raise ArgumentError(f"{field} must be given once. {received(layer=written)}")
+        fields[field] = value
     return Layer(
-        text=" ".join([kind, *written.split()[1:]]),
+        text=" ".join([name, *written.split()[1:]]),
         position=position,
         kind=kind,
+        mode=mode,
         kernel_size=kernel,
         stride=fields.get("stride", kernel if kind == "pool" else (1, 1)),
         padding=fields.get("padding", ((0, 0), (0, 0))),
         dilation=fields.get("dilation", (1, 1)),
         ceil_mode=fields.get("ceil_mode", False),
         channels=fields.get("channels"),
+        groups=fields.get("groups", 1),
     )
 
 
@@ -271,12 +290,13 @@ def _read_word(word: str, kind: str) -> tuple[str, Any]:
         return "stride", _read_pair(rest, "stride", 1)
     if letter == "d":
         return "dilation", _read_pair(rest, "dilation", 1)
-    if letter == "c":
+    if letter in "cg":
+        name = {"c": "channels", "g": "groups"}[letter]
         if kind != "conv":
-            raise ArgumentError(f"channels are for convolutions only: pooling keeps them. {received(word=word)}")
-        if not rest.isdecimal():
-            raise ArgumentError(f"{_FORM}. {received(word=word)}")
-        return "channels", integer(int(rest), "channels", 1)
+            raise ArgumentError(f"{name} are for convolutions only: pooling keeps channels. {received(word=word)}")
+        if not re.fullmatch("[0-9]{1,10}", rest):
+            raise ArgumentError(f"{name} must be a whole number. {received(word=word)}")
+        return name, integer(int(rest), name, 1)
     if letter == "p":
         return "padding", parse_padding_text(rest)
     raise ArgumentError(f"{_FORM}. {received(word=word)}")
@@ -365,6 +385,7 @@ def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> W
     steps = []
     for number, layer in enumerate(layers, 1):
         try:
+            _check_groups(layer, depth)
             sides = _sides(layer, now)
             now = output_shape(
                 now,
@@ -376,12 +397,14 @@ def walk(layers: tuple[Layer, ...], size: Any, channels: int | None = None) -> W
             )
         except ConvbridgeError as error:
             raise _located(error, number, layer.text, layer.position) from None
-        parameters = _parameters(layer, depth)
+        weights = _weights(layer, depth)
+        parameters = weights if not weights else weights + (layer.channels or 0)
+        multiply_adds = weights if not weights else weights * now[0] * now[1]
         depth = layer.channels if layer.kind == "conv" else depth
         seen = _look_through(seen, layer, sides)
         if max(*seen.size, *seen.jump) > FARTHEST:
             raise ArgumentError(f"layers must not see farther than 2**63 pixels. {received(layers=layer.text)}")
-        steps.append(Step(layer, sides, now, depth, parameters, seen.size, seen.jump, seen.start))
+        steps.append(Step(layer, sides, now, depth, parameters, multiply_adds, seen.size, seen.jump, seen.start))
     walked = Walk(steps)
     walked.size, walked.channels = image, first_depth
     return walked
@@ -418,10 +441,17 @@ def _sides(layer: Layer, size: Pair) -> Sides:
     return sides
 
 
-def _parameters(layer: Layer, depth: int | None) -> int | None:
-    """Count weights and biases; pooling has none."""
+def _check_groups(layer: Layer, depth: int | None) -> None:
+    """Refuse groups that would not be equally large."""
+    for what, channels in (("input", depth), ("output", layer.channels)):
+        if channels is not None and channels % layer.groups:
+            raise ArgumentError(f"groups must divide the {what} channels ({channels}). {received(groups=layer.groups)}")
+
+
+def _weights(layer: Layer, depth: int | None) -> int | None:
+    """Count the weights without biases; pooling has none."""
     if layer.kind == "pool":
         return 0
     if layer.channels is None or depth is None:
         return None
-    return (depth * layer.kernel_size[0] * layer.kernel_size[1] + 1) * layer.channels
+    return depth // layer.groups * layer.kernel_size[0] * layer.kernel_size[1] * layer.channels

@@ -40,6 +40,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("cross-correlation", 2, ("corr2d",)),
     Section("edges", 2, ("edges-vertical", "edges-horizontal", "edges-transposed", "edges-diagonal")),
     Section("convolution", 2, ("convolution",)),
+    Section("receptive-field", 3, component="receptive-field"),
     Section(
         "padding-and-stride",
         3,

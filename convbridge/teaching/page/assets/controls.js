@@ -7,47 +7,7 @@ const controls = (() => {
    * is wrong with an input is written, `update` for after a change, and `restore`.
    */
   function create(root, host) {
-    /** A field for a whole number; what it cannot be is said, and the last number stays. */
-    function whole(key, label, what, value, minimum, maximum, set) {
-      const input = make("input", {
-        ...{
-          type: "text",
-          inputmode: "numeric",
-          role: "spinbutton",
-          value,
-          "aria-label": `${t(`what.${what}`)}, ${label}`,
-          autocomplete: "off",
-        },
-        ...{ "aria-valuenow": value, "aria-valuemin": minimum, "aria-valuemax": maximum },
-      });
-      function take(text) {
-        const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
-        let trouble = null;
-        if (!(number >= minimum)) trouble = { code: "whole", values: { what, minimum, value: text.trim() || "?" } };
-        else if (number > maximum) trouble = { code: "limit", values: { what, maximum, value: number } };
-        if (trouble) {
-          input.setAttribute("aria-invalid", "true");
-          host.typed.set(key, sentence(trouble));
-        } else {
-          input.removeAttribute("aria-invalid");
-          input.setAttribute("aria-valuenow", number);
-          host.typed.delete(key);
-          set(number);
-        }
-        host.update();
-      }
-      input.addEventListener("input", () => take(input.value));
-      input.addEventListener("keydown", (event) => {
-        const change = { ArrowUp: 1, ArrowDown: -1 }[event.key];
-        if (!change) return;
-        event.preventDefault();
-        const next = Math.min(Math.max((Number.parseInt(input.value, 10) || 0) + change, minimum), maximum);
-        input.value = next;
-        take(String(next));
-      });
-      return make("label", { class: "small" }, `${label} `, input);
-    }
-
+    const whole = (...given) => wholeNumber(host, ...given);
     const field = (name, ...children) => make("fieldset", {}, make("legend", {}, t(name)), ...children);
     const axesOf = (key, what, values, minimum, maximum, set) =>
       ["height", "width"].map((side, axis) =>
@@ -175,5 +135,46 @@ const controls = (() => {
     return { draw };
   }
 
-  return { create };
+  /** A field for a whole number; what it cannot be is said, and the last number stays. The host is that of create(). */
+  function wholeNumber(host, key, label, what, value, minimum, maximum, set) {
+    const input = make("input", {
+      ...{
+        type: "text",
+        inputmode: "numeric",
+        role: "spinbutton",
+        value,
+        "aria-label": `${t(`what.${what}`)}, ${label}`,
+        autocomplete: "off",
+      },
+      ...{ "aria-valuenow": value, "aria-valuemin": minimum, "aria-valuemax": maximum },
+    });
+    function take(text) {
+      const number = /^\s*[+-]?\d+\s*$/.test(text) ? Number(text) : NaN;
+      let trouble = null;
+      if (!(number >= minimum)) trouble = { code: "whole", values: { what, minimum, value: text.trim() || "?" } };
+      else if (number > maximum) trouble = { code: "limit", values: { what, maximum, value: number } };
+      if (trouble) {
+        input.setAttribute("aria-invalid", "true");
+        host.typed.set(key, sentence(trouble));
+      } else {
+        input.removeAttribute("aria-invalid");
+        input.setAttribute("aria-valuenow", number);
+        host.typed.delete(key);
+        set(number);
+      }
+      host.update();
+    }
+    input.addEventListener("input", () => take(input.value));
+    input.addEventListener("keydown", (event) => {
+      const change = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+      if (!change) return;
+      event.preventDefault();
+      const next = Math.min(Math.max((Number.parseInt(input.value, 10) || 0) + change, minimum), maximum);
+      input.value = next;
+      take(String(next));
+    });
+    return make("label", { class: "small" }, `${label} `, input);
+  }
+
+  return { create, wholeNumber };
 })();

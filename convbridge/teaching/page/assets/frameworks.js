@@ -180,5 +180,5 @@ const frameworks = (() => {
     for (const root of all) mark(root);
   }
 
-  return { BADGES, asText, create, source };
+  return { BADGES, asText, copy, create, source };
 })();
