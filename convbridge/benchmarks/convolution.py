@@ -27,14 +27,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-import timing
+from convbridge.benchmarks import timing
 
 timing.fix_process()
 
 import numpy as np  # noqa: E402
-import shapes  # noqa: E402
+from convbridge.benchmarks import shapes  # noqa: E402
 import torch  # noqa: E402
-from shapes import Layer  # noqa: E402
+from convbridge.benchmarks.shapes import Layer  # noqa: E402
 
 import convbridge  # noqa: E402
 from convbridge import registry, selection  # noqa: E402
