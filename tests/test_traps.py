@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from convbridge import (
     conv2d,
     corr2d,
     pool2d,
+    processes,
     to_numpy,
 )
 from convbridge.parity import bounds, oracle
@@ -71,7 +71,7 @@ def _environment(**settings):
 def _how_it_ended(returncode):
     if returncode is None:
         return "it hung"
-    return f"signal {signal.Signals(-returncode).name}" if returncode < 0 else f"exit code {returncode}"
+    return processes.how_it_ended(returncode)
 
 
 class Outcome:
