@@ -16,6 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.pop("CONVBRIDGE_BACKEND", None)
 
 import importlib
+import itertools
 import platform
 import shutil
 import sys
@@ -247,13 +248,44 @@ NO_BFLOAT16 = {
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
+def register():
+    """Write, beside a package, what pip would leave there: an entry point that makes it a backend."""
+
+    def write(folder, package, name, entry_point=None):
+        info = folder / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{name} = {entry_point or package}\n")
+
+    return write
+
+
+@pytest.fixture
+def findable(monkeypatch):
+    """Let this process find the packages of a folder, and forget them when the test ends."""
+    folders = []
+
+    def add(folder):
+        folders.append(folder)
+        if str(folder) not in sys.path:
+            monkeypatch.syspath_prepend(str(folder))
+        registry.refresh()
+
+    yield add
+    monkeypatch.undo()
+    packages = {init.parent.name for folder in folders for init in folder.glob("*/__init__.py")}
+    for module in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[module]
+    registry.refresh()
+
+
+@pytest.fixture
+def install(tmp_path, register, findable):
     """Install a third-party backend: a package with an entry point, found as pip would leave it."""
-    packages = []
+    numbers = itertools.count()
 
     def write(name, *, init=None, ops="", aliases=(), framework=None, entry_point=None, gaps=()):
-        package = f"fake_{name}_{len(packages)}"
-        packages.append(package)
+        package = f"fake_{name}_{next(numbers)}"
         root = tmp_path / package
         root.mkdir()
         facts = {"name": name, "package": package, "framework": framework or package, "aliases": aliases}
@@ -263,17 +295,8 @@ def install(tmp_path, monkeypatch):
         (root / "ops.py").write_text(FAKE_OPS.format(package=package) + textwrap.dedent(ops))
         for module in ("chapter", "layers"):
             (root / f"{module}.py").write_text(_as_its_own(module, package, name))
-        info = tmp_path / f"{package}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{name} = {entry_point or package}\n")
-        if str(tmp_path) not in sys.path:
-            monkeypatch.syspath_prepend(str(tmp_path))
-        registry.refresh()
+        register(tmp_path, package, name, entry_point)
+        findable(tmp_path)
         return package
 
-    yield write
-    monkeypatch.undo()
-    for module in [name for name in sys.modules if name.partition(".")[0] in packages]:
-        del sys.modules[module]
-    registry.refresh()
+    return write

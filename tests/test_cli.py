@@ -162,6 +162,7 @@ def test_ctrl_c_leaves_no_file(tmp_path):
     program = (
         "import os, signal, sys; from convbridge.cli import main; from convbridge.commands import images\n"
         "from PIL import Image\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell ignores it in what runs behind a &
         "def save(self, file, **options):\n"
         "    file.write(b'half'); os.kill(os.getpid(), signal.SIGINT)\n"
         "Image.Image.save = save\n"
@@ -205,28 +206,27 @@ def test_backends_as_json(run):
             assert 0 < found[name]["seconds"] < 300
 
 
-def third_party(folder, name, *, framework, arrays, hint="pip install it"):
-    package = folder / f"{name}_package"
-    package.mkdir()
-    (package / "__init__.py").write_text(
-        "from convbridge.protocol import BackendSpec\n"
-        f"SPEC = BackendSpec(name={name!r}, package={package.name!r}, framework={framework!r}, install_hint={hint!r})\n"
-    )
-    (package / "arrays.py").write_text(arrays)
-    for module in ("ops", "chapter", "layers"):
-        (package / f"{module}.py").write_text(f"from convbridge_numpy.{module} import *\n")
-    register(folder, name, package.name)
+@pytest.fixture
+def third_party(register):
+    """Write a backend that takes everything but its arrays from NumPy's."""
 
+    def write(folder, name, *, framework, arrays, hint="pip install it"):
+        package = folder / f"{name}_package"
+        package.mkdir()
+        facts = f"name={name!r}, package={package.name!r}, framework={framework!r}, install_hint={hint!r}"
+        (package / "__init__.py").write_text(
+            f"from convbridge.protocol import BackendSpec\nSPEC = BackendSpec({facts})\n"
+        )
+        (package / "arrays.py").write_text(arrays)
+        for module in ("ops", "chapter", "layers"):
+            (package / f"{module}.py").write_text(f"from convbridge_numpy.{module} import *\n")
+        register(folder, package.name, name)
 
-def register(folder, name, package):
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{name} = {package}\n")
+    return write
 
 
 @pytest.fixture
-def crowd(tmp_path):
+def crowd(tmp_path, register, third_party):
     """A missing backend, one that does not import, and one that ends the process."""
     folder = tmp_path / "site"
     folder.mkdir()
@@ -234,14 +234,17 @@ def crowd(tmp_path):
     third_party(folder, "broken", framework="numpy", arrays="raise ImportError('lib.so: not found')")
     crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)" if os.name != "nt" else "import os; os._exit(3)"
     third_party(folder, "crashing", framework="numpy", arrays=crash)
-    register(folder, "unreadable", "nothing_here")
+    register(folder, "nothing_here", "unreadable")
     return folder
 
 
-def test_backends_that_do_not_work(crowd):
-    done = start("backends", "--json", path=[crowd])
-    assert done.returncode == 0, done.stderr
-    found = {entry["backend"]: entry for entry in json.loads(done.stdout)["backends"]}
+def test_backends_that_do_not_work(crowd, findable, run, monkeypatch):
+    findable(crowd)
+    # the others are asked above, and their imports take most of the time
+    monkeypatch.setattr(registry, "names", lambda: ("numpy", "absent", "broken", "crashing", "unreadable"))
+    code, out, err = run("backends", "--json")
+    assert (code, err) == (0, "")
+    found = {entry["backend"]: entry for entry in json.loads(out)["backends"]}
     assert found["numpy"]["state"] == "ready"
     assert found["absent"]["state"] == "missing"
     assert found["absent"]["install"] == "pip install it"
@@ -252,10 +255,10 @@ def test_backends_that_do_not_work(crowd):
     if os.name != "nt":
         assert signal.Signals.SIGSEGV.name in found["crashing"]["problem"]
 
-    done = start("backends", path=[crowd])
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "absent is not installed. To install it:\n  pip install it" in done.stdout
-    assert "broken is installed and does not work" in done.stdout
+    code, out, err = run("backends")
+    assert (code, err) == (0, "")
+    assert "absent is not installed. To install it:\n  pip install it" in out
+    assert "broken is installed and does not work" in out
 
 
 # --------------------------------------------------------------------------- compare
@@ -336,14 +339,15 @@ def test_compare_with_missing_and_broken_backends(crowd):
     assert "pip install it" in done.stderr
 
 
-def test_compare_says_who_took_no_part(crowd):
+def test_compare_says_who_took_no_part(crowd, findable, run):
     shutil.rmtree(crowd / "crashing_package-1.0.dist-info")
-    done = start("compare", "corr2d", path=[crowd])
-    assert "no real difference" in done.stdout
-    assert "absent is not installed and took no part: pip install it" in done.stdout
-    assert done.returncode == 2
-    assert "broken is installed and does not work" in done.stderr
-    assert "unreadable is installed and does not work" in done.stderr
+    findable(crowd)
+    code, out, err = run("compare", "corr2d")
+    assert "no real difference" in out
+    assert "absent is not installed and took no part: pip install it" in out
+    assert code == 2
+    assert "broken is installed and does not work" in err
+    assert "unreadable is installed and does not work" in err
 
 
 WRONG_OPS = """
@@ -369,7 +373,7 @@ def conv2d(X, weight, bias, **keywords):
     [(WRONG_OPS, "REAL DIFFERENCE: 1 between"), (RAISING_OPS, "RuntimeError: out of order")],
     ids=["wrong", "raising"],
 )
-def test_a_wrong_backend_turns_the_comparison_red(tmp_path, ops, words):
+def test_a_wrong_backend_turns_the_comparison_red(tmp_path, third_party, ops, words):
     third_party(tmp_path, "wrong", framework="numpy", arrays="from convbridge_numpy.arrays import *\n")
     (tmp_path / "wrong_package" / "ops.py").write_text(textwrap.dedent(ops))
     done = start("compare", "corr2d", "pool-max", "--backends", "numpy,wrong", path=[tmp_path])
