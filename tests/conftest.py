@@ -129,6 +129,40 @@ def agree():
     return compare
 
 
+# --------------------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command of convbridge in this process: exit code, standard output, standard error."""
+    from convbridge.cli import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def fails(run):
+    """Run a command that must fail with exit code 2, one line, and no traceback; return the line."""
+
+    def command(*arguments):
+        code, out, err = run(*arguments)
+        assert code == 2, err
+        assert out == ""
+        assert err.startswith("convbridge: ")
+        assert err.count("\n") == 1, err
+        return err
+
+    return command
+
+
 # --------------------------------------------------------------------------- a browser
 
 #: ``CONVBRIDGE_TEST_BROWSER=chromium`` names the browser that MUST be there, as a command or a path. Without the
