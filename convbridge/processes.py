@@ -41,7 +41,12 @@ def command(program: str, *arguments: str) -> list[str]:
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """Return the environment of such an interpreter: this one's, and TensorFlow's notes about itself turned off.
+    """Return the environment of such an interpreter: this one's, but quiet and considerate.
+
+    TensorFlow's notes about itself are turned off, and OpenMP's threads sleep
+    while they wait: several such processes compute at a time, and threads that
+    spin take the processors from the others. What this process' own
+    environment says of either stays.
 
     Parameters
     ----------
@@ -57,7 +62,7 @@ def environment(**settings: str) -> dict[str, str]:
     >>> environment(TF_ENABLE_ONEDNN_OPTS="0")["TF_ENABLE_ONEDNN_OPTS"]
     '0'
     """
-    return {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **settings}
+    return {"TF_CPP_MIN_LOG_LEVEL": "3", "OMP_WAIT_POLICY": "PASSIVE", **os.environ, **settings}
 
 
 def how_it_ended(code: int) -> str:

@@ -12,6 +12,9 @@ import os
 
 # Read by TensorFlow when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Read by OpenMP with the first framework that brings it: its threads sleep while they wait. By default they spin, which
+# on a busy machine takes many times the computation from whoever is waited for.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A choice made outside would change what the tests of the default see.
 os.environ.pop("CONVBRIDGE_BACKEND", None)
 
