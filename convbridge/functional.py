@@ -12,9 +12,15 @@ arrays of its own of one dtype. The steps are the same in every function:
 
 A call whose signature has been through all of it before goes straight to 5,
 see :mod:`convbridge.dispatch`. So every function first makes a key and looks
-for a plan; whatever goes wrong on that way, the whole way decides, and words
-the error. The key is written out where it is made, for a call of a Python
+for a plan. The key is written out where it is made, for a call of a Python
 function costs a fifth of what all of this may.
+
+Of that quick way every exception is caught, because it says nothing about the
+call: an argument is a list and has no shape, or raises when asked for one; it
+has no hash; there is no plan; the plan was not made for this memory layout or
+device, which its framework puts into an error of its own. The whole way then
+computes, or refuses in convbridge's words. It starts outside the handler, so
+that no error which only the quick way saw hangs on one that a user sees.
 """
 
 from __future__ import annotations
@@ -330,7 +336,7 @@ def conv2d(
         )
         return PLANS[key](X, weight, bias)
     except Exception:
-        pass  # the whole way decides, and words the error
+        pass  # see above: the whole way decides
     return run_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend, key)
 
 
@@ -566,7 +572,7 @@ def pool2d(
         key = ("pool2d", type(X), X.shape, X.dtype, exact(arguments), choices)
         return PLANS[key](X)
     except Exception:
-        pass  # the whole way decides, and words the error
+        pass  # see above: the whole way decides
     return run_pool2d(
         X, pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend, key
     )
@@ -703,7 +709,7 @@ def _recall(name: str, X: Any, K: Any, backend: str | None) -> tuple[tuple[Any, 
         key = (name, type(X), X.shape, X.dtype, type(K), K.shape, K.dtype, backend, type(backend), choices)
         return key, PLANS[key](X, K)
     except Exception:
-        return key, None  # the whole way decides, and words the error
+        return key, None  # see above: the whole way decides
 
 
 def _correlate(
@@ -801,7 +807,7 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
         )
         return PLANS[key](X, K)
     except Exception:
-        pass  # the whole way decides, and words the error
+        pass  # see above: the whole way decides
     operands = Operands(backend, X=X, K=K)
     operands.axes("X", (2,), "(H, W)")
     kernel = operands.axes("K", (2,), "(kh, kw)", known=True)

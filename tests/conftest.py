@@ -12,10 +12,14 @@ import os
 
 # Read by TensorFlow when it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Read by OpenMP with the first framework that brings it: its threads sleep while they wait. By default they spin, which
+# on a busy machine takes many times the computation from whoever is waited for.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # A choice made outside would change what the tests of the default see.
 os.environ.pop("CONVBRIDGE_BACKEND", None)
 
 import importlib
+import itertools
 import platform
 import shutil
 import sys
@@ -127,6 +131,40 @@ def agree():
         np.testing.assert_array_equal(values, wanted)
 
     return compare
+
+
+# --------------------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Run a command of convbridge in this process: exit code, standard output, standard error."""
+    from convbridge.cli import main
+
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def command(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+@pytest.fixture
+def fails(run):
+    """Run a command that must fail with exit code 2, one line, and no traceback; return the line."""
+
+    def command(*arguments):
+        code, out, err = run(*arguments)
+        assert code == 2, err
+        assert out == ""
+        assert err.startswith("convbridge: ")
+        assert err.count("\n") == 1, err
+        return err
+
+    return command
 
 
 # --------------------------------------------------------------------------- a browser
@@ -291,13 +329,44 @@ NO_BFLOAT16 = {
 
 
 @pytest.fixture
-def install(tmp_path, monkeypatch):
+def register():
+    """Write, beside a package, what pip would leave there: an entry point that makes it a backend."""
+
+    def write(folder, package, name, entry_point=None):
+        info = folder / f"{package}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{name} = {entry_point or package}\n")
+
+    return write
+
+
+@pytest.fixture
+def findable(monkeypatch):
+    """Let this process find the packages of a folder, and forget them when the test ends."""
+    folders = []
+
+    def add(folder):
+        folders.append(folder)
+        if str(folder) not in sys.path:
+            monkeypatch.syspath_prepend(str(folder))
+        registry.refresh()
+
+    yield add
+    monkeypatch.undo()
+    packages = {init.parent.name for folder in folders for init in folder.glob("*/__init__.py")}
+    for module in [name for name in sys.modules if name.partition(".")[0] in packages]:
+        del sys.modules[module]
+    registry.refresh()
+
+
+@pytest.fixture
+def install(tmp_path, register, findable):
     """Install a third-party backend: a package with an entry point, found as pip would leave it."""
-    packages = []
+    numbers = itertools.count()
 
     def write(name, *, init=None, ops="", aliases=(), framework=None, entry_point=None, gaps=()):
-        package = f"fake_{name}_{len(packages)}"
-        packages.append(package)
+        package = f"fake_{name}_{next(numbers)}"
         root = tmp_path / package
         root.mkdir()
         facts = {"name": name, "package": package, "framework": framework or package, "aliases": aliases}
@@ -307,17 +376,8 @@ def install(tmp_path, monkeypatch):
         (root / "ops.py").write_text(FAKE_OPS.format(package=package) + textwrap.dedent(ops))
         for module in ("chapter", "layers"):
             (root / f"{module}.py").write_text(_as_its_own(module, package, name))
-        info = tmp_path / f"{package}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{name} = {entry_point or package}\n")
-        if str(tmp_path) not in sys.path:
-            monkeypatch.syspath_prepend(str(tmp_path))
-        registry.refresh()
+        register(tmp_path, package, name, entry_point)
+        findable(tmp_path)
         return package
 
-    yield write
-    monkeypatch.undo()
-    for module in [name for name in sys.modules if name.partition(".")[0] in packages]:
-        del sys.modules[module]
-    registry.refresh()
+    return write

@@ -20,31 +20,9 @@ PHOTO = Path(__file__).parent / "data" / "photo.jpg"
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command in this process: exit code, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments, name="learn"):
-        capsys.readouterr()
-        code = main([name, *(str(argument) for argument in arguments)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
-
-
-@pytest.fixture
-def fails(run):
-    """Run a command that must fail with exit code 2 and one line; return the line."""
-
-    def call(*arguments):
-        code, out, err = run(*arguments)
-        assert (code, out) == (2, ""), err
-        assert err.startswith("convbridge: ")
-        assert err.count("\n") == 1, err
-        return err
-
-    return call
+def run(run):
+    """Run this command, or another one."""
+    return lambda *arguments, name="learn": run(name, *arguments)
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ The wrong backends are copies of the SciPy backend in ``examples/third_party_bac
 from __future__ import annotations
 
 import re
-import sys
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from convbridge import registry
 from convbridge.errors import ArgumentError, BackendNotInstalledError, UnknownBackendError
 from convbridge.parity import conformance, contract
 from convbridge.parity.conformance import CHECKS, run_check, run_conformance
@@ -25,13 +23,11 @@ _numbers = count()
 
 
 @pytest.fixture
-def variant(tmp_path, monkeypatch):
+def variant(tmp_path, register, findable):
     """Register a copy of the SciPy backend in which texts are replaced: triples of file, old text, new text."""
-    packages = []
 
     def make(*changes):
         package = f"variant{next(_numbers)}"
-        packages.append(package)
         root = tmp_path / package
         root.mkdir()
         texts = {file.name: file.read_text(encoding="utf-8") for file in EXAMPLE.glob("*.py")}
@@ -43,19 +39,11 @@ def variant(tmp_path, monkeypatch):
             for word in ("name", "backend"):
                 text = text.replace(f'{word}="scipy"', f'{word}="{package}"')
             (root / name).write_text(text, encoding="utf-8")
-        info = tmp_path / f"{package}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[convbridge.backends]\n{package} = {package}\n")
-        monkeypatch.syspath_prepend(str(tmp_path))
-        registry.refresh()
+        register(tmp_path, package, package)
+        findable(tmp_path)
         return package
 
-    yield make
-    monkeypatch.undo()
-    for module in [name for name in sys.modules if name.partition(".")[0] in packages]:
-        del sys.modules[module]
-    registry.refresh()
+    return make
 
 
 def problems(backend, section, check):

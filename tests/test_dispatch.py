@@ -12,7 +12,13 @@ import pytest
 
 import convbridge
 from convbridge import conv2d, corr2d, dispatch, memory, pool2d, registry, to_numpy
-from convbridge.errors import ArgumentTypeError, ConvbridgeError, MixedBackendsError, UnsupportedOperationError
+from convbridge.errors import (
+    ArgumentTypeError,
+    ConvbridgeError,
+    MixedBackendsError,
+    ShapeError,
+    UnsupportedOperationError,
+)
 from convbridge.parity.cases import random_cases
 from convbridge.parity.observe import observe
 
@@ -43,14 +49,19 @@ def same(a, b):
 
 @pytest.fixture
 def plans_run():
-    """Count the plans that run."""
+    """Count the plans that give a result: one that raises, whose call goes the whole way unseen, does not count."""
     ran = []
 
     class Counting(dict):
         def __getitem__(self, key):
             plan = super().__getitem__(key)
-            ran.append(key)
-            return plan
+
+            def counted(*arrays):
+                result = plan(*arrays)
+                ran.append(key)
+                return result
+
+            return counted
 
     counting = Counting()
     with pytest.MonkeyPatch.context() as patch:
@@ -112,16 +123,55 @@ def test_a_plan_is_what_runs(backend):
     assert not isinstance(corr2d(X, own(numbers(2, 3), backend)), str)
 
 
-def test_a_plan_that_raises_hands_its_call_back(backend):
-    X, K = own(numbers(5, 5), backend), own(numbers(2, 2), backend)
-    wanted = corr2d(X, K)
-    (key,) = dispatch.PLANS
+CALLS = {
+    "corr2d": (corr2d, (5, 5), (2, 2)),
+    "convolve2d": (convbridge.convolve2d, (5, 5), (2, 2)),
+    "conv2d": (conv2d, (1, 1, 5, 5), (1, 1, 2, 2)),
+    "pool2d": (lambda X, K: pool2d(X, 2), (5, 5), (2, 2)),
+}
 
-    def plan(X, K):
-        raise dispatch.NotPlannedError
 
-    dispatch.PLANS[key] = plan
-    assert same(corr2d(X, K), wanted)
+@pytest.mark.parametrize("mistake", [dispatch.NotPlannedError, TypeError("a mistake of ours")], ids=["refuses", "bug"])
+@pytest.mark.parametrize("name", CALLS)
+def test_a_plan_that_raises_hands_its_call_back(name, backend, mistake, plans_run, monkeypatch):
+    function, *shapes = CALLS[name]
+    X, K = (own(numbers(*shape), backend) for shape in shapes)
+    wanted = function(X, K)
+
+    def plan(*arrays):
+        raise mistake
+
+    def plant():
+        (key,) = dispatch.PLANS
+        dispatch.PLANS[key] = plan
+
+    plant()
+    assert same(function(X, K), wanted)
+    assert not plans_run
+    assert same(function(X, K), wanted)
+    assert len(plans_run) == 1, "the whole way leaves a new plan"
+    # where the whole way refuses, nothing of the plan hangs on what it says
+    plant()
+    monkeypatch.setattr(convbridge.functional, "check_fit", refuse)
+    with pytest.raises(ShapeError, match="refused") as refusal:
+        function(X, K)
+    assert refusal.value.__context__ is None
+
+
+def refuse(*arguments):
+    raise ShapeError("refused")
+
+
+@pytest.mark.parametrize("name", ["corr2d", "conv2d"])
+def test_a_mistake_in_the_making_of_a_plan_is_not_hidden(name, backend, monkeypatch):
+    def prepare(*shapes, **keywords):
+        raise TypeError("a mistake of ours")
+
+    monkeypatch.setattr(registry.load(backend).ops, f"prepare_{name}", prepare, raising=False)
+    function, *shapes = CALLS[name]
+    with pytest.raises(TypeError, match="a mistake of ours") as mistake:
+        function(*(own(numbers(*shape), backend) for shape in shapes))
+    assert mistake.value.__context__ is None
 
 
 def test_plans_hold_no_array(backend):

@@ -1,7 +1,7 @@
 """The third-party backend that other tests make wrong on purpose: before that, the whole library works on it.
 
 Its operators and gradients are judged by ``test_fuzz.py`` and
-``test_gradients.py``, which also show that each planted fault is found.
+``test_gradient_parity.py``, which also show that each planted fault is found.
 """
 
 from __future__ import annotations

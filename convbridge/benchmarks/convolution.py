@@ -32,12 +32,12 @@ from convbridge.benchmarks import timing
 timing.fix_process()
 
 import numpy as np  # noqa: E402
-from convbridge.benchmarks import shapes  # noqa: E402
 import torch  # noqa: E402
-from convbridge.benchmarks.shapes import Layer  # noqa: E402
 
 import convbridge  # noqa: E402
 from convbridge import registry, selection  # noqa: E402
+from convbridge.benchmarks import shapes  # noqa: E402
+from convbridge.benchmarks.shapes import Layer  # noqa: E402
 from convbridge.geometry import Sides  # noqa: E402
 
 torch.set_num_threads(1)

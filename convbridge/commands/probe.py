@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from typing import Any, NamedTuple
+
+from convbridge import processes
 
 __all__ = ["Finding", "main", "probe"]
 
@@ -22,8 +23,8 @@ PATIENCE = 300.0
 
 #: The clock starts before convbridge, and with it NumPy, is imported.
 _PROGRAM = (
-    "import time; start = time.perf_counter(); import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from convbridge.commands.probe import main; main(sys.argv[2], start)"
+    "import sys, time; start = time.perf_counter(); "
+    "from convbridge.commands.probe import main; main(sys.argv[1], start)"
 )
 
 
@@ -115,15 +116,13 @@ def probe(name: str) -> Finding:
     >>> probe("numpy").state
     'ready'
     """
-    path = [os.path.abspath(entry) for entry in sys.path]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ}
     try:
         child = subprocess.run(
-            [sys.executable, "-c", _PROGRAM, json.dumps(path), name],
+            processes.command(_PROGRAM, name),
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=PATIENCE,
-            env=environment,
+            env=processes.environment(),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -135,7 +134,7 @@ def probe(name: str) -> Finding:
         return Finding(**fields)
     said = child.stderr.decode(errors="replace").strip().splitlines()
     last = f": {said[-1]}" if said else ""
-    return _broken(name, f"its import ended the process with {_exit_reason(child.returncode)}{last}")
+    return _broken(name, f"its import ended the process with {processes.how_it_ended(child.returncode)}{last}")
 
 
 def _broken(name: str, problem: str) -> Finding:
@@ -149,12 +148,3 @@ def _broken(name: str, problem: str) -> Finding:
     except ConvbridgeError:
         return finding
     return finding._replace(framework=spec.framework, install=spec.install_hint, aliases=tuple(spec.aliases))
-
-
-def _exit_reason(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"signal {-code}"

@@ -11,15 +11,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from convbridge import protocol, registry, selection
+from convbridge import processes, protocol, registry, selection
 from convbridge.errors import ArgumentError, ConvbridgeError, received
 from convbridge.operands import FLOAT_DTYPES
 from convbridge.parity.cases import INTEGERS, Case, random_cases
@@ -207,9 +205,14 @@ def no_framework_at_import(backend: str) -> list[str]:
 
 def _python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program in a fresh interpreter that finds the same modules."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=_PATIENCE, check=False)
+    return subprocess.run(
+        processes.command(program, *arguments),
+        capture_output=True,
+        text=True,
+        env=processes.environment(),
+        timeout=_PATIENCE,
+        check=False,
+    )
 
 
 # --------------------------------------------------------------------------- names and signatures

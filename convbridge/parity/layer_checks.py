@@ -60,6 +60,13 @@ def _layers(backend: str, *, formats: tuple[str, ...] = ("NCHW", "NHWC")) -> Ite
                 yield layer, defaults
 
 
+def _set_integers(layer: Any, config: Conv2DConfig) -> list[Array]:
+    """Give a layer small integers as its weights, and return them."""
+    new = [_integers(*array.shape, dtype=config.dtype) for array in layer.get_weights()]
+    layer.set_weights(new)
+    return new
+
+
 def _image(config: Any, channels: int, dtype: str) -> Array:
     shape = (2, channels, 7, 6) if config.data_format == "NCHW" else (2, 7, 6, channels)
     return _integers(*shape, dtype=dtype)
@@ -159,8 +166,7 @@ def convolution_layers(backend: str) -> Iterator[str]:
     []
     """
     for layer, config in _layers(backend):
-        new = [_integers(*array.shape, dtype=config.dtype) for array in layer.get_weights()]
-        layer.set_weights(new)
+        new = _set_integers(layer, config)
         X = convbridge.asarray(_image(config, config.in_channels, config.dtype), backend=backend)
         keywords = {name: getattr(config, name) for name in ("stride", "padding", "dilation", "groups", "data_format")}
         how = _differs(layer(X), convbridge.conv2d(X, *new, **keywords, backend=backend))
@@ -275,8 +281,7 @@ def native_layers(backend: str) -> Iterator[str]:
     for layer, config in _layers(backend, formats=("NCHW",)):
         if config.in_channels > 1 or config.out_channels > 1:  # the call below speaks of matrices
             continue
-        new = [_integers(*array.shape, dtype=config.dtype) for array in layer.get_weights()]
-        layer.set_weights(new)
+        new = _set_integers(layer, config)
         try:
             native = layer.to_native()
         except UnsupportedOperationError:

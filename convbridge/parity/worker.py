@@ -9,10 +9,8 @@ its silence into an outcome like any other; the next case gets a new process.
 
 from __future__ import annotations
 
-import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,7 @@ import threading
 from contextlib import suppress
 from typing import IO
 
-from convbridge import registry
+from convbridge import processes, registry
 from convbridge.errors import ConvbridgeError
 from convbridge.parity import agreement
 from convbridge.parity.cases import Case
@@ -46,10 +44,7 @@ _IMPORT_PATIENCE = 300.0
 #: After so many deaths, or so many silences, a backend is not started again.
 _MOST_DEATHS, _MOST_SILENCES = 20, 3
 
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from convbridge.parity.worker import serve; serve(*sys.argv[2:])"
-)
+_PROGRAM = "import sys; from convbridge.parity.worker import serve; serve(*sys.argv[1:])"
 
 
 class OracleError(AssertionError):
@@ -233,11 +228,11 @@ class Worker:
             return
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(sys.path), self.name, self.precision],
+            processes.command(_PROGRAM, self.name, self.precision),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
+            env=processes.environment(),
         )
         assert self._process.stdout is not None
         # A thread reads, because not every system can wait for a pipe with a time limit.
@@ -293,8 +288,7 @@ class Worker:
         self._said.seek(0)
         lines = self._said.read().decode(errors="replace").strip().splitlines()
         self.close()
-        how = f"exit code {code}" if code >= 0 else _signal_name(-code)
-        return _Ended(f"ended by {how}" + (f": {lines[-1].strip()}" if lines else ""))
+        return _Ended(f"ended by {processes.how_it_ended(code)}" + (f": {lines[-1].strip()}" if lines else ""))
 
 
 def _listen(stream: IO[bytes], answers: queue.SimpleQueue[Message | None]) -> None:
@@ -305,10 +299,3 @@ def _listen(stream: IO[bytes], answers: queue.SimpleQueue[Message | None]) -> No
                 answers.put(unpack(stream.read))
         except EOFError:
             answers.put(None)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"

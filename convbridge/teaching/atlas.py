@@ -23,9 +23,7 @@ import os
 import platform
 import queue
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,7 +35,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbridge import registry
+from convbridge import processes, registry
 from convbridge.errors import ArgumentError, received
 from convbridge.teaching.atlas_results import Atlas, Finding, Outcome, Participant
 from convbridge.teaching.divergences import Entry
@@ -54,10 +52,7 @@ LONGEST = 320
 #: In standard error, a line that starts with this stands before each call.
 MARK = "convbridge atlas:"
 
-_PROGRAM = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from convbridge.teaching.atlas_worker import main; main(sys.argv[2], json.loads(sys.argv[3]))"
-)
+_PROGRAM = "import sys; from convbridge.teaching.atlas_worker import main; main(sys.argv[1], sys.argv[2:])"
 
 #: Of the flags of an x86 processor, those with which TensorFlow for Linux turns oneDNN on by itself.
 _ONEDNN_FLAGS = ("avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16")
@@ -177,13 +172,12 @@ class _Child:
 
     def __init__(self, backend: str, environment: Mapping[str, str], entries: Sequence[str]) -> None:
         self._noise = tempfile.TemporaryFile()  # noqa: SIM115  (closed in end)
-        path = [os.path.abspath(entry) for entry in sys.path]
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, json.dumps(path), backend, json.dumps(entries)],
+            processes.command(_PROGRAM, backend, *entries),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._noise,
-            env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **environment},
+            env=processes.environment(**environment),
         )
         self._said: queue.Queue[bytes] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -216,16 +210,8 @@ class _Child:
         lines = [line.strip() for line in text.splitlines()]
         told = [line for line in lines if line and not line.startswith(("@", "***", "PC:"))]
         # without "2025-01-01 00:00:00: F file.cc:1] "
-        return Outcome("died", error=_how(code), message=_one_line(re.sub(r"^.*?\] ", "", told[-1]) if told else ""))
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+        message = _one_line(re.sub(r"^.*?\] ", "", told[-1]) if told else "")
+        return Outcome("died", error=processes.how_it_ended(code), message=message)
 
 
 # --------------------------------------------------------------------------- all processes

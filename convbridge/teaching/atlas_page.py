@@ -8,9 +8,6 @@ what all pages share (:mod:`convbridge.web`).
 
 from __future__ import annotations
 
-import io
-import keyword
-import tokenize
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
@@ -28,6 +25,7 @@ from convbridge.teaching.atlas_results import (
     as_text,
 )
 from convbridge.teaching.divergences import GROUPS
+from convbridge.teaching.page.code import highlight
 from convbridge.web import document
 
 __all__ = ["page"]
@@ -243,23 +241,5 @@ def _outcome(outcome: Outcome) -> str:
 
 def _code(source: str) -> str:
     """Return Python with its keywords, strings, numbers and comments marked."""
-    lines = source.splitlines(keepends=True)
-    marked: list[str] = []
-    row, column = 1, 0
-
-    def until(end: tuple[int, int]) -> str:
-        nonlocal row, column
-        text = ""
-        while row < end[0]:
-            text, row, column = text + lines[row - 1][column:], row + 1, 0
-        if row <= len(lines):
-            text, column = text + lines[row - 1][column : end[1]], end[1]
-        return escape(text, quote=False)
-
-    kinds = {tokenize.STRING: "s", tokenize.NUMBER: "n", tokenize.COMMENT: "c"}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        kind = "k" if token.type == tokenize.NAME and keyword.iskeyword(token.string) else kinds.get(token.type)
-        if kind:
-            marked += [until(token.start), f'<span class="{kind}">{until(token.end)}</span>']
-    marked.append(until((len(lines) + 1, 0)))
-    return f'<div class="code"><pre><code>{"".join(marked)}</code></pre></div>'
+    (marked,) = highlight({"": source}).values()
+    return f'<div class="code"><pre><code>{marked}</code></pre></div>'
