@@ -22,7 +22,10 @@ from convbridge.web import document
 __all__ = ["render", "scripts", "styles"]
 
 #: In the order in which they stand in the page, each using those before it; the components' come in the middle.
-_BEFORE = ("engine.js", "words.js", "state.js", "grids.js", "model.js", "controls.js", "explorer.js", "frameworks.js")
+_BEFORE = (
+    *("engine.js", "words.js", "state.js", "grids.js", "stepper.js"),
+    *("model.js", "controls.js", "explorer.js", "frameworks.js"),
+)
 _AFTER = ("page.js",)
 
 

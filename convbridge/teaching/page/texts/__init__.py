@@ -8,7 +8,7 @@ nobody uses.
 
 from __future__ import annotations
 
-from convbridge.teaching.page.texts import chapters, explorer, frame, frameworks
+from convbridge.teaching.page.texts import chapters, explorer, frame, frameworks, layer, learning
 
 __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 
@@ -16,7 +16,7 @@ __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 #: The files, in the order of the page.
-PARTS = (frame, chapters, explorer, frameworks)
+PARTS = (frame, chapters, layer, learning, explorer, frameworks)
 
 #: Key to the English and the Chinese text.
 TEXTS: dict[str, tuple[str, str]] = {key: texts for part in PARTS for key, texts in part.TEXTS.items()}
