@@ -17,6 +17,7 @@ os.environ.pop("CONVBRIDGE_BACKEND", None)
 
 import importlib
 import platform
+import runpy
 import shutil
 import sys
 import textwrap
@@ -157,6 +158,50 @@ def browser():
         browser = playwright.chromium.launch(executable_path=path)
         yield browser
         browser.close()
+
+
+# --------------------------------------------------------------------------- the chapters' page
+
+
+@pytest.fixture(scope="session")
+def page_run():
+    """Run all that the chapters' page shows, on the backends that are installed."""
+    from convbridge.teaching import page as pages
+
+    installed = [name for name in registry.available_backends() if name in registry.BUILTIN]
+    return pages.run(installed, {name: "not installed" for name in registry.BUILTIN if name not in installed})
+
+
+@pytest.fixture(scope="session")
+def page_address(page_run, tmp_path_factory):
+    """Write the page; return its address."""
+    from convbridge.teaching import page as pages
+
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    file.write_text(pages.render(page_run), encoding="utf-8")
+    return file.as_uri()
+
+
+@pytest.fixture
+def unopened(browser, page_address):
+    """Make a tab for the page; it asks for nothing but the page, and complains of nothing."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-GB")
+    page.emulate_media(reduced_motion="reduce")
+    opened = runpy.run_path(str(Path(__file__).with_name("page_browser.py")))["Opened"]
+    watched = opened(page, page_address)
+    yield watched
+    page.close()
+    assert watched.complaints == []
+    assert {url for url in watched.requests if not url.startswith(("data:", "about:"))} == {
+        url for url in watched.requests if url.split("#")[0] == page_address
+    }
+
+
+@pytest.fixture
+def opened(unopened):
+    """Open the page at its first example."""
+    unopened.load("#corr2d")
+    return unopened
 
 
 # --------------------------------------------------------------------------- a third-party backend

@@ -17,10 +17,12 @@ from convbridge.teaching.examples import EXAMPLES
 from convbridge.teaching.page.sections import SECTIONS
 
 NAMES = [example.name for example in EXAMPLES]
-SECTION = {name: section.name for section in SECTIONS for name in section.examples}
+SECTION = {link: section.name for section in SECTIONS for link in section.links}
 
 #: The sentence under the first window, where the book or a hand computes it.
 SENTENCES = {
+    "layer-bias": "0×0 + 1×1 + 3×2 + 4×3 + 0.5 = 19.5",
+    "layer-bias-channels": "(0×0 + 1×1 + 3×2 + 4×3) + (1×1 + 2×2 + 4×3 + 5×4) + 0.5 = 56.5",
     "corr2d": "0×0 + 1×1 + 3×2 + 4×3 = 19",
     "convolution": "0×3 + 1×2 + 3×1 + 4×0 = 5",
     "padding": "0×0 + 0×1 + 0×2 + 0×3 = 0",
@@ -33,111 +35,9 @@ SENTENCES = {
 }
 
 
-@pytest.fixture(scope="module")
-def run():
-    installed = [name for name in registry.available_backends() if name in registry.BUILTIN]
-    return pages.run(installed, {name: "not installed" for name in registry.BUILTIN if name not in installed})
-
-
-@pytest.fixture(scope="module")
-def address(run, tmp_path_factory):
-    file = tmp_path_factory.mktemp("page") / "page.html"
-    file.write_text(pages.render(run), encoding="utf-8")
-    return file.as_uri()
-
-
-class Opened:
-    """The page, one of its sections, and everything that it complains of or asks for."""
-
-    def __init__(self, page, address):
-        self.page, self.address, self.complaints, self.requests = page, address, [], []
-        self.section = None
-        page.on("console", lambda message: self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def load(self, link):
-        """Open a link as if it came by mail."""
-        self.page.goto("about:blank")  # or only the part behind the # would be followed
-        self.page.goto(self.address + link)
-        self.at(link)
-
-    def go(self, link):
-        """Follow a link inside of the page."""
-        self.page.evaluate(
-            """(link) => new Promise((done) => {
-                if (location.hash === link) return done();
-                addEventListener("hashchange", () => setTimeout(done), { once: true });
-                location.hash = link;
-            })""",
-            link,
-        )
-        self.at(link)
-
-    def at(self, link):
-        name = re.match(r"#([\w-]*)", link)[1]
-        self.section = self.page.locator(f"#section-{SECTION.get(name, 'cross-correlation')}")
-
-    def grids(self, name):
-        """The numbers of the grids whose name begins with a word."""
-        tables = self.section.locator(f".grids table[aria-label^='{name}']")
-        return tables.evaluate_all(
-            """(tables) => tables.map((table) => [...table.rows].map((row) =>
-                [...row.cells].map((cell) => cell.querySelector("input")?.value ?? cell.textContent)))"""
-        )
-
-    def outputs(self):
-        return np.array(self.grids("Output"), dtype=object)
-
-    def lit(self):
-        return self.section.locator(".grids table[aria-label^='Input'] td.lit").evaluate_all(
-            "(cells) => cells.map((cell) => cell.dataset.at)"
-        )
-
-    def sentence(self):
-        return self.section.locator(".sum").inner_text()
-
-    def value(self):
-        return self.section.locator(".outputs td.lit").inner_text()
-
-    def problem(self):
-        box = self.section.locator(".problem")
-        return box.inner_text() if box.is_visible() else ""
-
-    def press(self, name):
-        self.section.get_by_role("button", name=name, exact=True).click()
-
-    def hash(self):
-        self.page.wait_for_timeout(350)
-        return self.page.evaluate("location.hash")
-
-    def controls(self):
-        details = self.section.locator("details.controls")
-        if not details.evaluate("(details) => details.open"):
-            details.locator("summary").click()
-        return details
-
-    def too_wide(self):
-        return self.page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-
-
 @pytest.fixture
-def unopened(browser, address):
-    page = browser.new_page(viewport={"width": 1280, "height": 900}, locale="en-GB")
-    page.emulate_media(reduced_motion="reduce")
-    watched = Opened(page, address)
-    yield watched
-    page.close()
-    assert watched.complaints == []
-    assert {url for url in watched.requests if not url.startswith(("data:", "about:"))} == {
-        url for url in watched.requests if url.split("#")[0] == address
-    }
-
-
-@pytest.fixture
-def opened(unopened):
-    unopened.load("#corr2d")
-    return unopened
+def run(page_run):
+    return page_run
 
 
 # --------------------------------------------------------------------------- the examples
@@ -519,12 +419,12 @@ def test_no_text_is_left_in_the_other_language(opened):
     assert page.evaluate("document.documentElement.lang") == "en"
 
 
-def test_a_chinese_browser_gets_chinese(browser, address):
+def test_a_chinese_browser_gets_chinese(browser, page_address):
     page = browser.new_page(locale="zh-CN")
-    page.goto(address)
+    page.goto(page_address)
     assert CHINESE.search(page.inner_text("h1"))
     page.goto("about:blank")
-    page.goto(address + "#corr2d&lang=en")
+    page.goto(page_address + "#corr2d&lang=en")
     assert not CHINESE.search(page.inner_text("h1"))
     page.close()
 
@@ -616,9 +516,9 @@ def test_code_is_copied(opened):
     assert taken == opened.section.locator("code[data-source]").first.text_content()
 
 
-def test_it_is_quick_and_prints(opened, browser, address):
+def test_it_is_quick_and_prints(opened, browser, page_address):
     page = browser.new_page()
-    page.goto(address)
+    page.goto(page_address)
     first = page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
     assert first < 2500  # a second on an idle machine
     page.emulate_media(media="print")

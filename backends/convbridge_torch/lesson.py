@@ -27,17 +27,18 @@ def learn(
 ) -> tuple[Array, float | None, list[float]]:
     """Learn the kernel that turns X into Y; also return its bias and the loss before each step."""
     image, wanted = torch.tensor(X)[None, None], torch.tensor(Y)[None, None]
-    conv2d = torch.nn.Conv2d(1, 1, weight.shape, bias=use_bias, dtype=image.dtype)
+    height, width = weight.shape
+    conv2d = torch.nn.Conv2d(1, 1, (height, width), bias=use_bias, dtype=image.dtype)
     conv2d.weight.data[0, 0] = torch.tensor(weight)
     if conv2d.bias is not None:
         conv2d.bias.data.zero_()
+    descent = torch.optim.SGD(conv2d.parameters(), lr=learning_rate)
     losses = []
     for _ in range(steps):
         loss = ((conv2d(image) - wanted) ** 2).sum()
         losses.append(loss.item())
-        conv2d.zero_grad()
+        descent.zero_grad()
         loss.backward()
-        for parameter in conv2d.parameters():
-            parameter.data -= learning_rate * parameter.grad
+        descent.step()
     bias = None if conv2d.bias is None else conv2d.bias.item()
     return conv2d.weight.detach().numpy()[0, 0], bias, losses

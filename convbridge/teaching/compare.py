@@ -352,7 +352,7 @@ def _compute(backend: registry.Backend, call: Call, example: Example) -> Array:
         result = getattr(module, call.function)(*first, *arrays, **options, backend=backend.name)
     # Here, and not later: some frameworks report an error only when the numbers are read.
     output = functional.to_numpy(result)
-    return output[(0,) * call.lifts[0]]
+    return output.reshape(output.shape[call.lifts[0] :])
 
 
 def _attempt(backend: registry.Backend, call: Call, example: Example) -> Result:

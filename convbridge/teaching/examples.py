@@ -231,7 +231,7 @@ EXAMPLES: tuple[Example, ...] = (
         "A layer: the cross-correlation with its weight, plus its bias",
         "The bias is added to every element of the output. Added to the weight instead, as one of the notes does, it "
         "would count once for each element of a window, times that element.",
-        {"X": X33, "K": K22, "b": _constant(np.float32([0.5]))},
+        {"X": X33, "K": K22, "b": _constant(np.array([0.5], np.float32))},
         (
             Call("chapter", "", ("X",), layer=LayerCall("Conv2D", (2, 2), weight="K", bias="b")),
             *_biased_layer(2, (2, 2)),
@@ -241,7 +241,7 @@ EXAMPLES: tuple[Example, ...] = (
         "layer-bias-channels",
         "One bias for each output channel",
         "Two channels in, three channels out: three sets of kernels and three biases, not six.",
-        {"X": X233, "K": K3222, "b": _constant(np.float32([0.5, 1, -1]))},
+        {"X": X233, "K": K3222, "b": _constant(np.array([0.5, 1, -1], np.float32))},
         _biased_layer(2, (1, 0), in_channels=2, out_channels=3),
     ),
     Example(

@@ -128,7 +128,8 @@ def _functions(example: Example) -> list[str]:
     """Name what an example shows the source of: the chapter's functions, a layer that has a weight, the operator."""
     shown = [f"chapter.{call.source}" for call in example.calls if call.source]
     # a pooling layer holds nothing but its arguments
-    shown += [f"layers.{call.layer.layer}" for call in example.calls if call.kind == "layer" and call.layer.weight]
+    layers = [call.layer for call in example.calls if call.kind == "layer"]
+    shown += [f"layers.{layer.layer}" for layer in layers if layer is not None and layer.weight]
     operator = example.operator
     mode = operator.options.get("mode", "max")
     return [*shown, f"ops.{mode}_pool2d" if operator.function == "pool2d" else "ops.conv2d"]

@@ -103,12 +103,7 @@ const frameworks = (() => {
       ...listings,
       results[name].flatMap(output),
       ...more.map((function_) =>
-        make(
-          "details",
-          {},
-          make("summary", { class: "small" }, label(function_)),
-          source(name, function_, function_),
-        ),
+        make("details", {}, make("summary", { class: "small" }, label(function_)), source(name, function_, function_)),
       ),
     ];
   }

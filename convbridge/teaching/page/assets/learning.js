@@ -220,7 +220,13 @@ components.register("learning", ({ root, name: section, remember }) => {
     const [first, last] = [found.losses[0], found.losses.at(-1)].map(words.spoken);
     const label = t("learning.curve.label", { names, first, last, step: found.losses.length });
     caption.textContent = t("learning.curve");
-    chart.draw(plot, { curves, at: state.step, label, axis: t("learning.axis"), go: (step) => (steps.pause(), go(step)) });
+    chart.draw(plot, {
+      curves,
+      at: state.step,
+      label,
+      axis: t("learning.axis"),
+      go: (step) => (steps.pause(), go(step)),
+    });
   }
 
   function drawVerdict(one) {
@@ -247,9 +253,7 @@ components.register("learning", ({ root, name: section, remember }) => {
       { onchange: () => ((state.of = who.value), change(), of.querySelector("select").focus()) },
       backends.map((name) => make("option", { value: name, selected: name === state.of }, name)),
     );
-    of.replaceChildren(
-      make("label", { class: "small" }, `${t("learning.of")} `, one ? who : t("learning.page")),
-    );
+    of.replaceChildren(make("label", { class: "small" }, `${t("learning.of")} `, one ? who : t("learning.page")));
     const { losses, weights, biases } = found;
     const columns = ["step", "loss", "kernel", ...(biases ? ["bias"] : [])];
     const rows = losses.map((loss, i) =>
@@ -262,7 +266,11 @@ components.register("learning", ({ root, name: section, remember }) => {
         biases ? make("td", {}, kernelText(biases[i])) : null,
       ),
     );
-    const head = make("tr", {}, columns.map((key) => make("th", { scope: "col" }, t(`learning.column.${key}`))));
+    const head = make(
+      "tr",
+      {},
+      columns.map((key) => make("th", { scope: "col" }, t(`learning.column.${key}`))),
+    );
     table.setAttribute("aria-label", t("learning.table"));
     table.replaceChildren(make("table", { class: "mono" }, make("thead", {}, head), make("tbody", {}, rows)));
   }

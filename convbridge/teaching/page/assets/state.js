@@ -55,7 +55,9 @@ const link = (() => {
     x: (text) => ({ X: readChannels(text, LIMITS.size) }),
     k: (text) => {
       const K = text.split("~~").map((part) => readChannels(part, LIMITS.kernel));
-      check(K.length <= LIMITS.channels && K.every((one) => one.length === K[0].length && one[0].length === K[0][0].length));
+      check(
+        K.length <= LIMITS.channels && K.every((one) => one.length === K[0].length && one[0].length === K[0][0].length),
+      );
       check(K.every((one) => one[0][0].length === K[0][0][0].length));
       return { K };
     },

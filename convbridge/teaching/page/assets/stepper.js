@@ -1,4 +1,4 @@
-/* A stepper: first, back, play, next, last, the arrow keys, a speed. What may live here: going, not what is gone through.
+/* A stepper: first, back, play, next, last, the arrow keys, a speed. What may live here: going, not where.
  *
  * stepper.create(host) returns { element, draw, pause }. The host has
  *   label       the text that names the group
@@ -10,7 +10,14 @@
  */
 const stepper = (() => {
   const SIGNS = { first: "|‹", back: "‹", play: "▶", pause: "❚❚", next: "›", last: "›|" };
-  const KEYS = { ArrowLeft: "back", ArrowUp: "back", ArrowRight: "next", ArrowDown: "next", Home: "first", End: "last" };
+  const KEYS = {
+    ArrowLeft: "back",
+    ArrowUp: "back",
+    ArrowRight: "next",
+    ArrowDown: "next",
+    Home: "first",
+    End: "last",
+  };
   const SPEEDS = [0.5, 1, 2, 4];
 
   function create(host) {

@@ -16,7 +16,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "section.learning.2": (
         "The gradient of the kernel is a cross-correlation itself, of X with twice the error; that of a bias is twice "
         "the sum of the errors. A step subtracts the gradient times the learning rate.",
-        "核的梯度本身也是互相关运算：用 X 与误差的两倍做互相关；偏置的梯度是误差之和的两倍。每一步减去梯度与学习率的乘积。",
+        "核的梯度本身也是互相关运算：用 X 与误差的两倍做互相关；偏置的梯度是误差之和的两倍。"
+        "每一步减去梯度与学习率的乘积。",
     ),
     "section.learning.3": (
         "The starts to choose from were recorded on every backend. Type other numbers, and the page follows the "
@@ -32,13 +33,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "learning.bias": ("learn a bias", "同时学习偏置"),
     "what.steps": ("The number of steps", "步数"),
     "learning.recorded": (
-        "Recorded: <code>convbridge.learn_kernel</code> on each backend, in float64. The output and the gradient of a "
+        "Recorded: <code translate=\"no\">convbridge.learn_kernel</code> on each backend, in float64. The output and the gradient of a "
         "step are computed in the page from the recorded kernel.",
-        "真实记录：在各后端上以 float64 运行 <code>convbridge.learn_kernel</code>。"
+        "真实记录：在各后端上以 float64 运行 <code translate=\"no\">convbridge.learn_kernel</code>。"
         "每一步的输出和梯度由本页根据记录下来的核计算。",
     ),
     "learning.computed": (
-        "Computed in the page, in float64: nobody recorded these values. The frameworks below show the recorded lesson.",
+        "Computed in the page, in float64: nobody recorded these values. The frameworks below show a recorded lesson.",
         "由本页以 float64 计算：这些数值没有运行记录。下面各框架显示的仍是已记录的那一次。",
     ),
     "learning.page": ("this page", "本页"),
