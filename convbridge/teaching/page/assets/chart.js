@@ -117,5 +117,5 @@ const chart = (() => {
     root.replaceChildren(picture);
   }
 
-  return { draw };
+  return { draw, power };
 })();

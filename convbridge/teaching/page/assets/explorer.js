@@ -187,6 +187,7 @@ const explorer = (() => {
       const name = state.K.length === 1 ? t("bias") : t("bias.of", { o });
       const made = grids.grid(name, [0], [0], () => typing(name, `B/${o}`, state.bias, o));
       cells[`B/${o}`] = made.cells;
+      made.figure.classList.add("bias");
       return made.figure;
     }
 

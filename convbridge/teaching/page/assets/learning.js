@@ -129,6 +129,17 @@ components.register("learning", ({ root, name: section, remember }) => {
 
   // ---------------------------------------------------------------- what is learned
 
+  /** A number in words: 0.36, 9.683 × 10¹²⁰. */
+  function spoken(value) {
+    if (!finite(value) || !value || (Math.abs(value) >= 1e-4 && Math.abs(value) < 1e6)) return words.spoken(value);
+    const [digits, exponent] = value.toExponential(3).split("e");
+    return `${digits.replace("-", "−")} × ${chart.power(Number(exponent))}`;
+  }
+  /** A number with the digits that the book prints, if they say something. */
+  const printed = (value, digits) => (Math.abs(value) < 1e6 ? value.toFixed(digits).replace("-", "−") : spoken(value));
+  const lossText = (value) => (value < 1e-5 ? spoken(value) : printed(value, 6));
+  const kernelText = (value) => printed(value, 7);
+
   const pair = (numbers) => numbers.map(words.spoken).join(", ");
 
   function drawChoice() {
@@ -203,8 +214,8 @@ components.register("learning", ({ root, name: section, remember }) => {
     const largest = (lessons.find((one) => one.bias === state.bias) ?? lesson).largest_rate;
     const lines = [];
     if (losses.at(-1) > losses[0]) {
-      const [first, last] = [losses[0], losses.at(-1)].map(words.spoken);
-      lines.push(t("learning.grows", { first, last, largest: words.spoken(largest) }));
+      const [first, last] = [losses[0], losses.at(-1)].map(spoken);
+      lines.push(t("learning.grows", { first, last, largest: spoken(largest) }));
     }
     if (end >= 0) lines.push(t("learning.overflow", { step: end + 1 }));
     if (losses.every((loss) => loss === 0)) lines.push(t("learning.curve.zero"));
@@ -217,7 +228,7 @@ components.register("learning", ({ root, name: section, remember }) => {
       ? backends.map((name) => ({ name, values: lesson.runs[name].losses }))
       : [{ name: t("learning.page"), values: found.losses }];
     const names = curves.map(({ name }) => name).join(", ");
-    const [first, last] = [found.losses[0], found.losses.at(-1)].map(words.spoken);
+    const [first, last] = [found.losses[0], found.losses.at(-1)].map(spoken);
     const label = t("learning.curve.label", { names, first, last, step: found.losses.length });
     caption.textContent = t("learning.curve");
     chart.draw(plot, {
@@ -236,16 +247,12 @@ components.register("learning", ({ root, name: section, remember }) => {
     const [badge, key] = frameworks.BADGES[kind];
     const [left, right] = between.map((text) => text.replace(/ loop$/, () => ` (${t("learning.own")})`));
     const text = t(`learning.verdict.${key}`, {
-      ...{ count, left, right, difference: words.spoken(Number(difference)) },
+      ...{ count, left, right, difference: spoken(Number(difference)) },
       share: `${(Number(fraction) * 100).toPrecision(2)} %`,
     });
     verdict.dataset.kind = key;
     verdict.replaceChildren(make("span", { class: `badge ${badge}` }, t(`badge.${key}`)), ` ${text}`);
   }
-
-  /** A loss with the digits that the book prints, if they say something. */
-  const lossText = (value) => (value >= 1e-5 && value < 1e6 ? value.toFixed(6) : words.short(value));
-  const kernelText = (value) => (Math.abs(value) < 1e6 ? value.toFixed(7) : words.short(value)).replace("-", "−");
 
   function drawTable(one) {
     const who = make(
@@ -289,13 +296,13 @@ components.register("learning", ({ root, name: section, remember }) => {
   }
 
   const sign = (text) => make("span", { class: "sign", "aria-hidden": "true" }, text);
-  const bracketed = (value) => (value < 0 ? `(${words.spoken(value)})` : words.spoken(value));
+  const bracketed = (value) => (value < 0 ? `(${spoken(value)})` : spoken(value));
   /** A parameter's step as a sum. */
   function updated(key, before, slope, after, j = 0) {
     const [a, rate, b, result] = [before, state.rate, slope, after].map((value) => Number(words.short(value)));
     const equal = Math.abs(a - rate * b - result) < 1e-9 ? "=" : "≈"; // of the digits that are shown
-    const left = `${words.spoken(before)} − ${words.spoken(state.rate)}×${bracketed(slope)}`;
-    const text = t(key, { j, sum: `${left} ${equal} ${words.spoken(after)}` });
+    const left = `${spoken(before)} − ${spoken(state.rate)}×${bracketed(slope)}`;
+    const text = t(key, { j, sum: `${left} ${equal} ${spoken(after)}` });
     return make("p", { class: "sum mono" }, text);
   }
 
