@@ -397,7 +397,7 @@ VISIBLE = """() => {
 CHINESE = re.compile(r"[\u3400-\u9fff]")
 #: What needs no translation: numbers, mathematics, names.
 NEUTRAL = re.compile(
-    r"^[^A-Za-z]*$|^(max\(.*|NaN|⌊.*|(numpy|torch|tensorflow|mxnet)(, .*)?|convbridge( page)?|ops\.\w+)$"
+    r"^[^A-Za-z]*$|^(max\(.*|NaN|⌊.*|(numpy|torch|tensorflow|mxnet)(, .*)?|convbridge( page)?|(ops|layers)\.\w+)$"
 )
 
 

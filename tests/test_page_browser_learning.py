@@ -113,7 +113,7 @@ def test_the_page_s_own_descent_is_the_library_s(lesson):
     X, Y = chapter_images()
     fill(lesson, "Kernel to start from, column 0", "2")
     fill(lesson, "Kernel to start from, column 1", "-1/2")
-    fill(lesson, "Learning rate", "0.02")
+    fill(lesson, "Learning rate", "0.01")
     fill(lesson, "Steps", "25")
     lesson.section.get_by_label("learn a bias").check()
     assert "Computed in the page" in lesson.section.locator(".origin").inner_text()
@@ -121,7 +121,7 @@ def test_the_page_s_own_descent_is_the_library_s(lesson):
     assert lesson.section.locator("svg.chart text.name").all_text_contents() == ["this page"]
     import numpy as np
 
-    [run] = learn(X, Y, np.array([[2, -0.5]]), ["numpy"], rate=0.02, steps=25, use_bias=True).runs
+    [run] = learn(X, Y, np.array([[2, -0.5]]), ["numpy"], rate=0.01, steps=25, use_bias=True).runs
     shown = rows(lesson)
     assert len(shown) == 25
     for row, loss, weight, bias in zip(shown, run.losses, run.weights, run.biases, strict=True):
@@ -129,7 +129,7 @@ def test_the_page_s_own_descent_is_the_library_s(lesson):
         np.testing.assert_allclose([float(text) for text in row[2].split(",")], weight[0], rtol=0, atol=1e-6)
         np.testing.assert_allclose(float(row[3]), bias, rtol=0, atol=1e-6)
     link = lesson.hash()
-    assert link == "#learning&start=2,-0.5&bias=1&rate=0.02&steps=25"
+    assert link == "#learning&start=2,-0.5&bias=1&rate=0.01&steps=25"
     lesson.page.reload()
     assert rows(lesson) == shown
 

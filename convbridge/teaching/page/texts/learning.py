@@ -33,9 +33,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "learning.bias": ("learn a bias", "同时学习偏置"),
     "what.steps": ("The number of steps", "步数"),
     "learning.recorded": (
-        "Recorded: <code translate=\"no\">convbridge.learn_kernel</code> on each backend, in float64. The output and the gradient of a "
-        "step are computed in the page from the recorded kernel.",
-        "真实记录：在各后端上以 float64 运行 <code translate=\"no\">convbridge.learn_kernel</code>。"
+        'Recorded: <code translate="no">convbridge.learn_kernel</code> on each backend, in float64. The output and '
+        "the gradient of a step are computed in the page from the recorded kernel.",
+        '真实记录：在各后端上以 float64 运行 <code translate="no">convbridge.learn_kernel</code>。'
         "每一步的输出和梯度由本页根据记录下来的核计算。",
     ),
     "learning.computed": (
