@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from convbridge import learn_kernel, registry, to_numpy
-from convbridge.parity.contract import names_and_signatures
 from convbridge.teaching.learning import Problem, chapter_images, drift
 from convbridge.teaching.page.components import learning
 
@@ -66,11 +65,6 @@ def test_inputs_of_a_loop_are_not_written_to(backend):
         array.flags.writeable = False
     registry.load(backend).lesson.learn(X, Y, weight, 0.03, 2, True)
     assert weight.tolist() == [[0.5, 0.5]]
-
-
-def test_names_and_signatures_of_the_lesson(backend):
-    assert registry.load(backend).lesson is not None
-    assert names_and_signatures(backend, "lesson") == []
 
 
 def test_what_is_gathered_is_the_run(backend):

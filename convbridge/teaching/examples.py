@@ -229,8 +229,8 @@ EXAMPLES: tuple[Example, ...] = (
     Example(
         "layer-bias",
         "A layer: the cross-correlation with its weight, plus its bias",
-        "The bias is added to every element of the output. Added to the weight instead, as one of the notes does, it "
-        "would count once for each element of a window, times that element.",
+        "The layer's weight is K, its bias b, which is added to every element of the output. Added to the weight "
+        "instead, as one of the notes does, it would count once for each element of a window, times that element.",
         {"X": X33, "K": K22, "b": _constant(np.array([0.5], np.float32))},
         (
             Call("chapter", "", ("X",), layer=LayerCall("Conv2D", (2, 2), weight="K", bias="b")),
