@@ -54,8 +54,7 @@ def render(run: Run) -> str:
 
     Examples
     --------
-    >>> from convbridge.teaching.page.markup import text
-    from convbridge.teaching.page.running import run
+    >>> from convbridge.teaching.page.running import run
     >>> page = render(run(["numpy"]))
     >>> page.startswith("<!doctype html>"), 'id="section-pooling"' in page
     (True, True)
