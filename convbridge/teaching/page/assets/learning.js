@@ -136,7 +136,7 @@ components.register("learning", ({ root, name: section, remember }) => {
     return `${digits.replace("-", "−")} × ${chart.power(Number(exponent))}`;
   }
   /** A number with the digits that the book prints, if they say something. */
-  const printed = (value, digits) => (Math.abs(value) < 1e6 ? value.toFixed(digits).replace("-", "−") : spoken(value));
+  const printed = (value, digits) => (Math.abs(value) < 1e4 ? value.toFixed(digits).replace("-", "−") : spoken(value));
   const lossText = (value) => (value < 1e-5 ? spoken(value) : printed(value, 6));
   const kernelText = (value) => printed(value, 7);
 
