@@ -59,6 +59,7 @@ def learn_kernel(
     initial: Any = None,
     seed: int | None = None,
     progress: Callable[[int, float], None] | None = None,
+    watch: Callable[[int, Array, Array | None], None] | None = None,
     backend: str | None = None,
 ) -> LearnedKernel:
     """Learn the kernel that turns one image into another.
@@ -83,6 +84,9 @@ def learn_kernel(
         For the random start; the same in every backend.
     progress : callable, optional
         Called with the number of steps done and the loss before the last.
+    watch : callable, optional
+        Called after every step with the number of steps done, the weight and
+        the bias or None, arrays of the backend. They are not to be written to.
     backend : str, optional
         Who computes; default as in :mod:`convbridge.selection`.
 
@@ -158,5 +162,7 @@ def learn_kernel(
         bias = None if bias is None else bias - rate * db
         if progress is not None:
             progress(step + 1, losses[-1])
+        if watch is not None:
+            watch(step + 1, own.drop_leading_axes(weight, 2), bias)
     learned = own.deliver(own.drop_leading_axes(weight, 2), operands.like)
     return LearnedKernel(learned, bias, tuple(losses))

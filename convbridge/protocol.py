@@ -2,7 +2,7 @@
 
 A backend is a package. Its ``__init__.py`` holds ``SPEC``, a
 :class:`BackendSpec`, and imports no framework: it may be absent, it may be
-heavy, it may be installed and broken. Beside it lie four modules, and a fifth
+heavy, it may be installed and broken. Beside it lie four modules, and two more
 that it need not have, which satisfy the protocols below (PEP 544; mypy and a
 signature test check them):
 
@@ -16,6 +16,8 @@ signature test check them):
     Layers that are at home in the framework.
 ``listing``, optional
     The book's own listing, and the framework's autograd around it.
+``lesson``, optional
+    What the chapters do with a layer: give it numbers, train it.
 
 What stands in :class:`PlannedArraysModule` and :class:`PreparedOpsModule` may
 be left out: calls are then the same, and their dispatch takes longer.
@@ -38,6 +40,7 @@ __all__ = [
     "ChapterModule",
     "Conv2DConfig",
     "LayersModule",
+    "LessonModule",
     "ListingModule",
     "OpsModule",
     "PlannedArraysModule",
@@ -332,6 +335,22 @@ class ListingModule(Protocol):
         """Differentiate the sum of ``function(X, K)`` at two NumPy arrays; what the framework raises is passed on.
 
         Returns NumPy arrays, or None where the framework returns None.
+        """
+
+
+class LessonModule(Protocol):
+    """What the chapters do with a layer, by the framework's own means."""
+
+    def fill(self, layer: Any, weight: Any, bias: Any) -> None:
+        """Give the chapter's layer a weight (kh, kw) and a bias (1,), NumPy arrays of float32."""
+
+    def learn(
+        self, X: Any, Y: Any, weight: Any, learning_rate: float, steps: int, use_bias: bool
+    ) -> tuple[Any, float | None, list[float]]:
+        """Learn the kernel that turns X (H, W) into Y (H', W'), from a weight (kh, kw); NumPy arrays of one dtype.
+
+        Returns the weight as a NumPy array, the bias or None, and the loss
+        before each step.
         """
 
 

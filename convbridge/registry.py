@@ -35,7 +35,15 @@ from convbridge.errors import (
     UnsupportedOperationError,
     received,
 )
-from convbridge.protocol import ArraysModule, BackendSpec, ChapterModule, LayersModule, ListingModule, OpsModule
+from convbridge.protocol import (
+    ArraysModule,
+    BackendSpec,
+    ChapterModule,
+    LayersModule,
+    LessonModule,
+    ListingModule,
+    OpsModule,
+)
 
 __all__ = [
     "BUILTIN",
@@ -62,7 +70,7 @@ BUILTIN = {
 ENTRY_POINT_GROUP = "convbridge.backends"
 
 #: What a backend need not have.
-OPTIONAL_MODULES = ("listing", "atlas")
+OPTIONAL_MODULES = ("listing", "lesson", "atlas")
 
 _lock = threading.RLock()
 _specs: dict[str, BackendSpec] = {}
@@ -78,7 +86,7 @@ class Backend:
     spec : BackendSpec
     arrays, ops, chapter, layers : module
         See :mod:`convbridge.protocol`.
-    listing, atlas : module or None
+    listing, lesson, atlas : module or None
         None where the backend has no such module.
     """
 
@@ -87,6 +95,7 @@ class Backend:
     chapter: ChapterModule
     layers: LayersModule
     listing: ListingModule | None
+    lesson: LessonModule | None
     atlas: ModuleType | None
 
     def __init__(self, spec: BackendSpec) -> None:

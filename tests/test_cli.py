@@ -256,6 +256,16 @@ def test_compare_as_json(run, backend):
         assert result["dtype"] == "float32"
 
 
+def test_compare_a_layer_with_its_bias(run):
+    code, out, _ = run("compare", "layer-bias", "--backends", "numpy")
+    assert code == 0
+    assert "b = [0.5]" in out
+    assert "class Conv2D:" in out
+    for call in ("chapter.Conv2D((2, 2))(X)", "Conv2D(2)(X[None, None])[0, 0]", "bias=b)[0, 0]"):
+        assert call in out
+    assert out.count("[[19.5 25.5]") == 3
+
+
 def test_compare_lists_examples(run):
     code, out, _ = run("compare", "--list")
     assert code == 0

@@ -201,6 +201,7 @@ PROTOCOLS = {
     "chapter": protocol.ChapterModule,
     "layers": protocol.LayersModule,
     "listing": protocol.ListingModule,
+    "lesson": protocol.LessonModule,
 }
 
 

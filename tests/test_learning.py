@@ -113,6 +113,26 @@ def test_steps_are_counted(backend):
     assert found.losses[0] == 12.0
 
 
+def test_the_kernel_is_watched(backend):
+    seen = []
+    found = learn_kernel(
+        X,
+        Y,
+        (1, 2),
+        steps=3,
+        use_bias=True,
+        initial=[[0, 0]],
+        watch=lambda step, weight, bias: seen.append((step, to_numpy(weight), to_numpy(bias))),
+        backend=backend,
+    )
+    assert [step for step, _, _ in seen] == [1, 2, 3]
+    for steps, weight, bias in seen:
+        same = learn_kernel(X, Y, (1, 2), steps=steps, use_bias=True, initial=[[0, 0]], backend=backend)
+        np.testing.assert_array_equal(weight, to_numpy(same.weight))
+        np.testing.assert_array_equal(bias, to_numpy(same.bias))
+    np.testing.assert_array_equal(seen[-1][1], to_numpy(found.weight))
+
+
 def test_no_steps_return_the_start(backend):
     found = learn_kernel(X, Y, (1, 2), steps=0, use_bias=True, initial=[[3, 4]], backend=backend)
     assert found.losses == ()

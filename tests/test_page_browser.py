@@ -18,10 +18,12 @@ from convbridge.teaching.examples import EXAMPLES
 from convbridge.teaching.page.sections import SECTIONS
 
 NAMES = [example.name for example in EXAMPLES]
-WITH_FRAMEWORKS = [section for section in SECTIONS if section.examples]
+WITH_FRAMEWORKS = [section for section in SECTIONS if section.examples or section.component == "learning"]
 
 #: The sentence under the first window, where the book or a hand computes it.
 SENTENCES = {
+    "layer-bias": "0×0 + 1×1 + 3×2 + 4×3 + 0.5 = 19.5",
+    "layer-bias-channels": "(0×0 + 1×1 + 3×2 + 4×3) + (1×1 + 2×2 + 4×3 + 5×4) + 0.5 = 56.5",
     "corr2d": "0×0 + 1×1 + 3×2 + 4×3 = 19",
     "convolution": "0×3 + 1×2 + 3×1 + 4×0 = 5",
     "padding": "0×0 + 0×1 + 0×2 + 0×3 = 0",
@@ -391,7 +393,7 @@ VISIBLE = """() => {
 CHINESE = re.compile(r"[\u3400-\u9fff]")
 #: What needs no translation: numbers, mathematics, names.
 NEUTRAL = re.compile(
-    r"^[^A-Za-z]*$|^(max\(.*|NaN|⌊.*|(numpy|torch|tensorflow|mxnet)(, .*)?|convbridge( page)?|ops\.\w+)$"
+    r"^[^A-Za-z]*$|^(max\(.*|NaN|⌊.*|(numpy|torch|tensorflow|mxnet)(, .*)?|convbridge( page)?|(ops|layers)\.\w+)$"
 )
 
 

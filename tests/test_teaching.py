@@ -21,6 +21,12 @@ DIAGONAL = np.eye(6, 7) - np.eye(6, 7, -1)
 #: What the book prints.
 GOLDEN = {
     "corr2d": [[19, 25], [37, 43]],
+    "layer-bias": [[19.5, 25.5], [37.5, 43.5]],
+    "layer-bias-channels": [
+        [[56.5, 72.5], [104.5, 120.5]],
+        [[77, 101], [149, 173]],
+        [[95, 127], [191, 223]],
+    ],
     "convolution": [[5, 11], [23, 29]],
     "padding": [[0, 3, 8, 4], [9, 19, 25, 10], [21, 37, 43, 16], [6, 7, 8, 0]],
     "padding-stride": [[0, 8], [6, 8]],
@@ -85,25 +91,55 @@ def test_the_text_of_a_call_is_what_runs(example):
 
     def layer(make):
         def of(window, **options):
-            weights = {} if "Pool" in make.__name__ else {"use_bias": False}
+            has_weight, bias = "Pool" not in make.__name__, example.inputs.get("b")
+            weights = {"use_bias": bias is not None} if has_weight else {}
             built = make(window, **options, **weights, backend="numpy")
-            if weights:
-                built.weight = example.inputs["K"].astype(np.float32)[None, None]
+            if has_weight:
+                weight = example.inputs["K"].astype(np.float32)
+                built.weight = weight.reshape((1,) * (4 - weight.ndim) + weight.shape)
+                built.bias = bias
             return built
 
         return of
 
     public = {name: getattr(convbridge, name) for name in convbridge.__all__ if "2d" in name}
+
+    class Chapter:
+        """The chapter's functions, and its layer with the example's numbers."""
+
+        def __getattr__(self, name):
+            return getattr(chapter, name)
+
+        def Conv2D(self, window):
+            built = chapter.Conv2D(window, backend="numpy")
+            built.weight, built.bias = (example.inputs[name].astype(np.float32) for name in ("K", "b"))
+            return lambda X: built(X.astype(np.float32))
+
     names = {
         **public,
         **example.inputs,
-        "chapter": chapter,
+        "chapter": Chapter(),
         "Conv2D": layer(convbridge.Conv2D),
         "MaxPool2D": layer(convbridge.MaxPool2D),
     }
     with convbridge.use_backend("numpy"):
         for result in comparing.run_on(example, "numpy").results:
             np.testing.assert_array_equal(eval(result.call, names), result.output)
+
+
+def test_a_layer_of_a_backend_without_lesson_gets_its_numbers(monkeypatch):
+    monkeypatch.setattr(registry.load("numpy"), "lesson", None)
+    run = comparing.run_on(find(["layer-bias"])[0], "numpy")
+    assert [result.output.tolist() for result in run.results] == [GOLDEN["layer-bias"]] * 3
+
+
+def test_a_bias_inside_is_found(monkeypatch):
+    """The mistake of one of the notes, corr2d(X, K + b), is a real difference."""
+    own = registry.load("numpy")
+    monkeypatch.setattr(own.chapter.Conv2D, "__call__", lambda self, X: own.chapter.corr2d(X, self.weight + self.bias))
+    comparison = comparing.compare(find(["layer-bias"])[0], ["numpy"])
+    assert comparison.runs[0].results[0].output.tolist() == [[23, 31], [47, 55]]
+    assert comparison.kind == "REAL DIFFERENCE"
 
 
 def test_inputs_cannot_be_changed():
@@ -132,7 +168,7 @@ def test_sources_are_those_of_the_installed_files(backend):
         text = file.read()
     for example in EXAMPLES:
         run = comparing.run_on(example, backend)
-        functions = {call.function for call in example.calls if call.kind == "chapter"}
+        functions = {call.source for call in example.calls if call.kind == "chapter"}
         assert functions <= set(run.sources)
         assert bool(run.sources) == bool(functions)
         for name, source in run.sources.items():

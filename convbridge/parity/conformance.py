@@ -61,10 +61,7 @@ CHECKS: dict[str, dict[str, Callable[[str], Iterable[str]]]] = {
     "names": {
         "SPEC": contract.description,
         "importing the package": contract.no_framework_at_import,
-        **{
-            f"{module}.py": partial(contract.names_and_signatures, module=module)
-            for module in ("arrays", "ops", "chapter", "layers", "listing")
-        },
+        **{f"{module}.py": partial(contract.names_and_signatures, module=module) for module in contract.MODULES},
         "whose arrays": contract.arrays_are_recognised,
     },
     "gaps": {"something is left": contract.something_is_left, "gaps are real": contract.gaps_are_real},

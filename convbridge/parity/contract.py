@@ -43,9 +43,10 @@ MODULES = {
     "chapter": protocol.ChapterModule,
     "layers": protocol.LayersModule,
     "listing": protocol.ListingModule,
+    "lesson": protocol.LessonModule,
 }
 #: Those that need not be there.
-OPTIONAL = ("listing",)
+OPTIONAL = ("listing", "lesson")
 
 #: The classes that convbridge builds, and from what.
 CONSTRUCTED: dict[str, dict[str, tuple[str, ...]]] = {
@@ -226,8 +227,8 @@ def names_and_signatures(backend: str, module: str) -> list[str]:
     backend : str
         A canonical name.
     module : str
-        "arrays", "ops", "chapter", "layers" or "listing"; only the last may be
-        absent.
+        "arrays", "ops", "chapter", "layers", "listing" or "lesson"; only the
+        last two may be absent.
 
     Returns
     -------

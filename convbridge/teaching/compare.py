@@ -287,8 +287,19 @@ def sources_in(module: Any, *functions: str) -> dict[str, str]:
 # --------------------------------------------------------------------------- running
 
 
+def _chapter_layer(backend: registry.Backend, call: LayerCall, inputs: dict[str, Array]) -> Any:
+    """Make the chapter's layer, which draws its weight, and give it the example's weight and bias."""
+    layer = backend.chapter.Conv2D(pair(call.window, "window"))
+    weight, bias = (inputs[name].astype(DTYPE) for name in (call.weight, call.bias))
+    if backend.lesson is not None:
+        backend.lesson.fill(layer, weight, bias)
+    else:  # a backend whose layer keeps plain arrays needs no more
+        layer.weight, layer.bias = (backend.arrays.asarray(array, DTYPE) for array in (weight, bias))
+    return layer
+
+
 def _layer(backend: registry.Backend, call: LayerCall, inputs: dict[str, Array]) -> Any:
-    """Make a layer that has the example's weight and no bias.
+    """Make a layer that has the example's weight and bias, or no bias.
 
     The public constructors draw their weights; the backend's take them.
     """
@@ -308,21 +319,26 @@ def _layer(backend: registry.Backend, call: LayerCall, inputs: dict[str, Array])
             **options,
         )
         return getattr(backend.layers, call.layer)(pooling)
-    weight = inputs[call.weight].astype(DTYPE)[None, None]
+    weight = _with_axes(inputs[call.weight].astype(DTYPE), 4)
+    bias = inputs[call.bias].astype(DTYPE) if call.bias else None
+    channels = {"in_channels": weight.shape[1], "out_channels": weight.shape[0]}
     convolution = Conv2DConfig(
         kernel_size=window,
-        in_channels=1,
-        out_channels=1,
         stride=pair(stride, "stride"),
         padding=padding,
         dilation=(1, 1),
         groups=1,
-        use_bias=False,
+        use_bias=bias is not None,
         data_format="NCHW",
         dtype=DTYPE,
-        **options,
+        **{**channels, **options},
     )
-    return getattr(backend.layers, call.layer)(convolution, weight, None)
+    return getattr(backend.layers, call.layer)(convolution, weight, bias)
+
+
+def _with_axes(array: Array, count: int) -> Array:
+    """Put the axes in front that an array lacks."""
+    return array.reshape((1,) * (count - array.ndim) + array.shape)
 
 
 def _compute(backend: registry.Backend, call: Call, example: Example) -> Array:
@@ -330,19 +346,22 @@ def _compute(backend: registry.Backend, call: Call, example: Example) -> Array:
     from convbridge import chapter
 
     inputs = dict(example.inputs)
-    lifted = (None,) * call.lift
-    arrays = [inputs[name][lifted] if call.lift else inputs[name] for name in call.inputs]
-    layer = None if call.layer is None else _layer(backend, call.layer, inputs)
+    arrays = [_with_axes(inputs[name], inputs[name].ndim + lift) for name, lift in zip(call.inputs, call.lifts)]
+    layer = None
+    if call.layer is not None:
+        is_the_chapters = call.kind == "chapter" and not call.function
+        layer = (_chapter_layer if is_the_chapters else _layer)(backend, call.layer, inputs)
     if layer is not None and not call.function:
         X = functional.asarray(arrays[0], dtype=DTYPE, backend=backend.name)
         result = layer(X)
     else:
         module: Any = chapter if call.kind == "chapter" else functional
         first = [] if layer is None else [layer]
-        result = getattr(module, call.function)(*first, *arrays, **call.options, backend=backend.name)
+        options = {**call.options, **({"bias": inputs[call.bias]} if call.bias else {})}
+        result = getattr(module, call.function)(*first, *arrays, **options, backend=backend.name)
     # Here, and not later: some frameworks report an error only when the numbers are read.
     output = functional.to_numpy(result)
-    return output[(0,) * call.lift] if call.lift else output
+    return output.reshape(output.shape[call.lifts[0] :])
 
 
 def _attempt(backend: registry.Backend, call: Call, example: Example) -> Result:
@@ -399,7 +418,7 @@ def run_on(example: Example, backend: str) -> BackendRun[Result]:
     [[[4.0, 5.0], [7.0, 8.0]], [[4.0, 5.0], [7.0, 8.0]]]
     """
     loaded = registry.load(backend)
-    functions = dict.fromkeys(call.function for call in example.calls if call.kind == "chapter")
+    functions = dict.fromkeys(call.source for call in example.calls if call.source)
     return BackendRun(
         backend=backend,
         version=framework_version(loaded),
@@ -439,9 +458,9 @@ def rounding_bound(example: Example) -> Array:
         return pool2d_bound(X, dtype=DTYPE, **options)
     weight = rest[0][::-1, ::-1] if call.function == "convolve2d" else rest[0]
     # Batch and output channel; of a matrix, the input channel too.
-    image = X.reshape((1,) * (4 - X.ndim) + X.shape)
-    kernel = weight.reshape((1,) * (4 - weight.ndim) + weight.shape)
-    bound = conv2d_bound(image, kernel, dtype=DTYPE, **options)
+    image, kernel = _with_axes(X, 4), _with_axes(weight, 4)
+    bias = example.inputs[call.bias].astype(DTYPE) if call.bias else None
+    bound = conv2d_bound(image, kernel, bias, dtype=DTYPE, **options)
     dropped = 2 if weight.ndim < 4 else 1
     return bound.reshape(bound.shape[dropped:])
 

@@ -33,14 +33,16 @@ class LayerCall(NamedTuple):
         Its first argument: the kernel's or the window's size.
     options : mapping
         Its keywords.
-    weight : str
-        The input that becomes its weight; "" for pooling.
+    weight, bias : str
+        The inputs that become its weight and its bias; "" for a layer that
+        has none.
     """
 
     layer: str
     window: Any
     options: Mapping[str, Any] = {}
     weight: str = ""
+    bias: str = ""
 
     @property
     def text(self) -> str:
@@ -57,24 +59,39 @@ class Call(NamedTuple):
         The book's function, the framework's layer, or the framework's operator.
     function : str
         Its public name, in :mod:`convbridge.chapter` or :mod:`convbridge`; ""
-        for a layer that is called itself.
+        for a layer that is called itself, the book's or the framework's.
     inputs : tuple of str
         Names of the example's arrays, in the order of the arguments.
     options : mapping
         Further keywords.
-    lift : int
-        How many axes (channel, batch) the arrays need in front; the result
-        loses them again.
+    lift : int or tuple of int
+        How many axes (channel, batch) each array needs in front; the result
+        loses those of the first again.
     layer : LayerCall, optional
         The layer that is called, or that is the function's first argument.
+    bias : str
+        The input that is the keyword ``bias``; "" for none.
     """
 
     kind: Kind
     function: str
     inputs: tuple[str, ...]
     options: Mapping[str, Any] = {}
-    lift: int = 0
+    lift: int | tuple[int, ...] = 0
     layer: LayerCall | None = None
+    bias: str = ""
+
+    @property
+    def lifts(self) -> tuple[int, ...]:
+        """How many axes each array needs in front."""
+        return (self.lift,) * len(self.inputs) if isinstance(self.lift, int) else self.lift
+
+    @property
+    def source(self) -> str:
+        """What of the chapter it runs: a function, or its layer; "" if nothing."""
+        if self.kind != "chapter":
+            return ""
+        return self.function or (self.layer.layer if self.layer else "")
 
     @property
     def text(self) -> str:
@@ -85,16 +102,22 @@ class Call(NamedTuple):
         >>> Call("operator", "conv2d", ("X", "K"), {"padding": 1}, lift=2).text
         'conv2d(X[None, None], K[None, None], padding=1)[0, 0]'
         """
-        lifted = "[" + ", ".join(["None"] * self.lift) + "]" if self.lift else ""
-        dropped = "[" + ", ".join("0" * self.lift) + "]" if self.lift else ""
-        arguments = [name + lifted for name in self.inputs]
-        function = f"chapter.{self.function}" if self.kind == "chapter" else self.function
+        arguments = [name + _axes("None", lift) for name, lift in zip(self.inputs, self.lifts)]
+        where = "chapter." if self.kind == "chapter" else ""
+        function = self.function
         if self.layer is not None:
             if function:
                 arguments.insert(0, self.layer.text)
             else:
                 function = self.layer.text
-        return _expression(function, arguments, self.options) + dropped
+        if self.bias:
+            arguments.append(f"bias={self.bias}")
+        return _expression(where + function, arguments, self.options) + _axes("0", self.lifts[0])
+
+
+def _axes(index: str, count: int) -> str:
+    """Write an index that adds or drops leading axes."""
+    return f"[{', '.join([index] * count)}]" if count else ""
 
 
 def _expression(function: str, arguments: Sequence[str], options: Mapping[str, Any]) -> str:
@@ -174,6 +197,15 @@ def _convolution_layer(window: Any, **options: Any) -> tuple[Call, ...]:
     )
 
 
+def _biased_layer(window: Any, lift: tuple[int, int], **options: Any) -> tuple[Call, ...]:
+    """Return the framework's layer with a weight and a bias, and the operator."""
+    layer = LayerCall("Conv2D", window, options, weight="K", bias="b")
+    return (
+        Call("layer", "", ("X",), lift=lift[:1], layer=layer),
+        Call("operator", "conv2d", ("X", "K"), lift=lift, bias="b"),
+    )
+
+
 def _pooling_layer(window: Any, *, lift: int = 2, **options: Any) -> tuple[Call, ...]:
     """Return the framework's pooling layer, and the operator."""
     stride = {} if "stride" in options else {"stride": None}
@@ -193,6 +225,24 @@ EXAMPLES: tuple[Example, ...] = (
         "Lay K on every 2x2 window of X, multiply, add up: the first window gives 0*0 + 1*1 + 3*2 + 4*3.",
         {"X": X33, "K": K22},
         _correlation("corr2d"),
+    ),
+    Example(
+        "layer-bias",
+        "A layer: the cross-correlation with its weight, plus its bias",
+        "The layer's weight is K, its bias b, which is added to every element of the output. Added to the weight "
+        "instead, as one of the notes does, it would count once for each element of a window, times that element.",
+        {"X": X33, "K": K22, "b": _constant(np.array([0.5], np.float32))},
+        (
+            Call("chapter", "", ("X",), layer=LayerCall("Conv2D", (2, 2), weight="K", bias="b")),
+            *_biased_layer(2, (2, 2)),
+        ),
+    ),
+    Example(
+        "layer-bias-channels",
+        "One bias for each output channel",
+        "Two channels in, three channels out: three sets of kernels and three biases, not six.",
+        {"X": X233, "K": K3222, "b": _constant(np.array([0.5, 1, -1], np.float32))},
+        _biased_layer(2, (1, 0), in_channels=2, out_channels=3),
     ),
     Example(
         "convolution",

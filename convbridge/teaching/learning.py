@@ -22,7 +22,7 @@ from convbridge.functional import to_numpy
 from convbridge.learning import learn_kernel
 from convbridge.parity.bounds import gamma, unit_roundoff
 
-__all__ = ["Lesson", "Problem", "Run", "chapter_images", "drift", "learn"]
+__all__ = ["Lesson", "Problem", "Run", "chapter_images", "drift", "judge_runs", "learn"]
 
 Array = np.ndarray[Any, Any]
 
@@ -246,12 +246,18 @@ class Run(NamedTuple):
     bias : float or None
     losses : numpy.ndarray, shape (steps,)
         Before each step.
+    weights : numpy.ndarray, shape (steps, kh, kw)
+        After each step.
+    biases : numpy.ndarray, shape (steps,), or None
+        The same.
     """
 
     backend: str
     weight: Array
     bias: float | None
     losses: Array
+    weights: Array
+    biases: Array | None
 
 
 class Lesson(NamedTuple):
@@ -377,6 +383,13 @@ def learn(
     problem = Problem.of(X, Y, size, use_bias=use_bias)
     runs = []
     for name in backends:
+        weights: list[Array] = []
+        biases: list[float] = []
+
+        def watch(step: int, weight: Any, bias: Any, weights: Any = weights, biases: Any = biases) -> None:
+            weights.append(to_numpy(weight))
+            biases.extend([] if bias is None else to_numpy(bias).tolist())
+
         with np.errstate(all="ignore"):  # a loss that leaves the numbers is a result here
             found = learn_kernel(
                 X,
@@ -387,11 +400,46 @@ def learn(
                 use_bias=use_bias,
                 initial=initial.astype(dtype),
                 progress=lambda step, loss, name=name: progress(name, step),  # type: ignore[misc]
+                watch=watch,
                 backend=name,
             )
         bias = None if found.bias is None else float(to_numpy(found.bias)[0])
-        runs.append(Run(name, to_numpy(found.weight), bias, np.array(found.losses)))
-    start = np.append(initial.astype(dtype).reshape(-1), [0.0] * use_bias).astype(np.float64)[:, None]
+        after = np.array(weights, dtype).reshape(-1, *size)
+        along = np.array(biases) if use_bias else None
+        runs.append(Run(name, to_numpy(found.weight), bias, np.array(found.losses), after, along))
+    return judge_runs(problem, runs, initial.astype(dtype), rate, dtype)
+
+
+def judge_runs(problem: Problem, runs: Sequence[Run], initial: Array, rate: float, dtype: str) -> Lesson:
+    """Compare every two loss curves of the same problem, within the bound of :func:`drift`.
+
+    Parameters
+    ----------
+    problem : Problem
+    runs : sequence of Run
+        From the same start, with the same learning rate.
+    initial : numpy.ndarray, shape (kh, kw)
+        Where all started; a bias started at 0.
+    rate : float
+        The learning rate.
+    dtype : str
+        In which all computed.
+
+    Returns
+    -------
+    Lesson
+
+    Examples
+    --------
+    >>> X, Y = chapter_images()
+    >>> start = np.zeros((1, 2))
+    >>> one = learn(X, Y, start, ["numpy"], rate=0.03, steps=10)
+    >>> other = one.runs[0]._replace(backend="other", losses=one.runs[0].losses * 1.01)
+    >>> judge_runs(one.problem, [*one.runs, other], start, 0.03, "float64").kind
+    'REAL DIFFERENCE'
+    """
+    biases = [0.0] * (problem.gram.shape[0] - initial.size)
+    start = np.append(initial.reshape(-1), biases).astype(np.float64)[:, None]
     kind: Any = "equal"
     difference, fraction, between = 0.0, 0.0, (runs[0].backend, runs[0].backend)
     for a, b in combinations(runs, 2):

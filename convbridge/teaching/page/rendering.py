@@ -23,7 +23,10 @@ from convbridge.web import document
 __all__ = ["render", "scripts", "styles"]
 
 #: In the order in which they stand in the page, each using those before it; the components' come in the middle.
-_BEFORE = ("engine.js", "words.js", "state.js", "grids.js", "model.js", "controls.js", "explorer.js", "frameworks.js")
+_BEFORE = (
+    *("engine.js", "words.js", "state.js", "grids.js", "stepper.js"),
+    *("model.js", "controls.js", "explorer.js", "frameworks.js"),
+)
 _AFTER = ("page.js",)
 
 
@@ -52,8 +55,7 @@ def render(run: Run) -> str:
 
     Examples
     --------
-    >>> from convbridge.teaching.page.markup import text
-    from convbridge.teaching.page.running import run
+    >>> from convbridge.teaching.page.running import run
     >>> page = render(run(["numpy"], components={}))
     >>> page.startswith("<!doctype html>"), 'id="section-pooling"' in page
     (True, True)

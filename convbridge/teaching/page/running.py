@@ -133,11 +133,14 @@ def run(
 
 
 def _functions(example: Example) -> list[str]:
-    """Name the functions whose sources an example shows: the chapter's, then the backend's operator."""
-    chapter = [f"chapter.{call.function}" for call in example.calls if call.kind == "chapter"]
+    """Name what an example shows the source of: the chapter's functions, a layer that has a weight, the operator."""
+    shown = [f"chapter.{call.source}" for call in example.calls if call.source]
+    # a pooling layer holds nothing but its arguments
+    layers = [call.layer for call in example.calls if call.kind == "layer"]
+    shown += [f"layers.{layer.layer}" for layer in layers if layer is not None and layer.weight]
     operator = example.operator
     mode = operator.options.get("mode", "max")
-    return [*chapter, f"ops.{mode}_pool2d" if operator.function == "pool2d" else "ops.conv2d"]
+    return [*shown, f"ops.{mode}_pool2d" if operator.function == "pool2d" else "ops.conv2d"]
 
 
 # --------------------------------------------------------------------------- as data
@@ -167,7 +170,7 @@ def setup(example: Example) -> dict[str, Any]:
     dict
         operation ("correlate", "convolve", "max" or "avg"); X, channels x rows x
         columns; K, output channels x channels x rows x columns, ones for
-        pooling; stride, dilation; padding, a word or [[top, bottom], [left,
+        pooling; bias, one for each output channel, or None; stride, dilation; padding, a word or [[top, bottom], [left,
         right]]; ceil, counted.
 
     Examples
@@ -197,6 +200,7 @@ def setup(example: Example) -> dict[str, Any]:
         "operation": operation,
         "X": _numbers(X),
         "K": _numbers(K),
+        "bias": _numbers(example.inputs[call.bias]) if call.bias else None,
         "stride": stride,
         "dilation": _pair(options.get("dilation", 1)),
         "padding": padding if isinstance(padding, str) else [[side, side] for side in _pair(padding)],

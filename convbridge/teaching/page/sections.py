@@ -38,7 +38,9 @@ class Section(NamedTuple):
 
 SECTIONS: tuple[Section, ...] = (
     Section("cross-correlation", 2, ("corr2d",)),
+    Section("layer", 3, ("layer-bias", "layer-bias-channels")),
     Section("edges", 2, ("edges-vertical", "edges-horizontal", "edges-transposed", "edges-diagonal")),
+    Section("learning", 3, component="learning"),
     Section("convolution", 2, ("convolution",)),
     Section("receptive-field", 3, component="receptive-field"),
     Section(

@@ -1,6 +1,6 @@
 /* What can be changed about an explorer beside its numbers: operation, sizes, stride, dilation, padding, flags. */
 const controls = (() => {
-  const { isPooling, resize, sentence, sizeOf } = model;
+  const { isPooling, resize, sentence, setInputs, setOutputs, sizeOf } = model;
 
   /**
    * Build the controls in an element. The host has the explorer's `state`, its `result` or null, `typed`, where what
@@ -77,6 +77,12 @@ const controls = (() => {
         wanted[axis] = value;
         state.K = state.K.map((channels) => channels.map((k) => resize(k, wanted)));
       };
+      const channels = (key, label, count, set) =>
+        whole(`c.${key}`, t(label), "channels", count, 1, link.LIMITS.channels, (value) => set(state, value));
+      const bias = make("input", {
+        ...{ type: "checkbox", checked: Boolean(state.bias) },
+        onchange: () => ((state.bias = bias.checked ? state.K.map(() => 0) : null), host.update()),
+      });
       const sides =
         word === "numbers"
           ? [
@@ -109,6 +115,12 @@ const controls = (() => {
             ...axesOf("k", pooling ? "window" : "kernel", sizeOf(state.K[0]), 1, L.kernel, setKernel),
           ),
           field(
+            "control.channels",
+            channels("in", "channels.in", state.X.length, setInputs),
+            pooling ? null : channels("out", "channels.out", state.K.length, setOutputs),
+          ),
+          pooling ? null : field("control.bias", make("label", { class: "check" }, bias, ` ${t("bias.added")}`)),
+          field(
             "control.stride",
             ...axesOf("s", "stride", state.stride, 1, L.stride, (axis, value) => (state.stride[axis] = value)),
           ),
@@ -117,16 +129,14 @@ const controls = (() => {
             ...axesOf("d", "dilation", state.dilation, 1, L.dilation, (axis, value) => (state.dilation[axis] = value)),
           ),
           field("control.padding", padding, ...sides),
-          ...(pooling
-            ? [
-                make(
-                  "div",
-                  { class: "flags" },
-                  flag("ceil", "control.ceil"),
-                  state.operation === "avg" ? flag("counted", "control.counted") : null,
-                ),
-              ]
-            : []),
+          pooling
+            ? make(
+                "div",
+                { class: "flags" },
+                flag("ceil", "control.ceil"),
+                state.operation === "avg" ? flag("counted", "control.counted") : null,
+              )
+            : null,
         ),
         make("button", { type: "button", class: "restore", onclick: host.restore }, t("restore")),
       );

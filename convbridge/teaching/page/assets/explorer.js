@@ -10,18 +10,23 @@ const explorer = (() => {
     let cells = {}; // key of a grid to its cells
     let typed = new Map(); // where something was typed that is no number, and what is wrong with it
     let notice = ""; // about the link
-    let timer = null;
-    let speed = 1;
 
     const problem = make("p", { class: "problem", role: "alert", hidden: true });
     const board = make("div", { class: "grids" });
     const outputs = make("div", { class: "group outputs" });
     const sum = make("p", { class: "sum mono", "aria-live": "polite" });
     const feeds = make("p", { class: "feeds small", "aria-live": "polite" });
-    const stepper = make("div", { class: "stepper", role: "group" });
+    const steps = stepper.create({
+      label: "stepper",
+      count: () => (result ? count() : 0),
+      at: () => state.step,
+      go: (step) => go(step),
+      where: () => t("step.where", { step: state.step + 1, all: count() }),
+      quiet: (on) => sum.setAttribute("aria-live", on ? "off" : "polite"),
+    });
     const size = make("div", { class: "size" });
     const panel = make("details", { class: "controls" });
-    root.append(problem, board, sum, feeds, stepper, size, panel);
+    root.append(problem, board, sum, feeds, steps.element, size, panel);
 
     const fields = controls.create(panel, {
       get state() {
@@ -40,9 +45,9 @@ const explorer = (() => {
     // ---------------------------------------------------------------- state
 
     function show(example, changes = {}, unreadable = []) {
-      pause();
+      steps.pause();
       original = conform({ example, step: 0, ...structuredClone(words.data.examples[example].setup) });
-      for (const which of ["X", "K"]) original[which] = revive(original[which]);
+      for (const which of ["X", "K", "bias"]) original[which] = revive(original[which]);
       state = conform({ ...structuredClone(original), ...structuredClone(changes) });
       typed = new Map();
       notice = unreadable.length ? t("problem.link", { value: unreadable.join(", ") }) : "";
@@ -72,7 +77,7 @@ const explorer = (() => {
       if (only) drawOutputs();
       else drawGrids();
       drawSize();
-      drawStepper();
+      steps.draw();
       light();
       changed(state, original);
     }
@@ -84,7 +89,7 @@ const explorer = (() => {
       if (!result) return;
       state.step = step;
       light();
-      drawStepper();
+      steps.draw();
       changed(state, original);
     }
 
@@ -97,19 +102,18 @@ const explorer = (() => {
       return t("kernel.channels", { name: t(what), o, c });
     }
 
-    /** A cell that writes into a matrix of the state. */
-    function typing(name, key, matrix, i, j) {
-      const label = t("cell", { name, i, j });
+    /** A cell that writes a number of the state. */
+    function typing(label, key, numbers, index) {
       const set = (value) => {
         typed.delete(key);
-        matrix[i][j] = value;
+        numbers[index] = value;
         update({ only: true });
       };
       const fail = (value) => {
         typed.set(key, t("problem.cell", { name: label, value }));
         update({ only: true });
       };
-      const cell = grids.editable(label, matrix[i][j], set, fail);
+      const cell = grids.editable(label, numbers[index], set, fail);
       cell.firstChild.dataset.key = key;
       return cell;
     }
@@ -121,13 +125,11 @@ const explorer = (() => {
       const inputs = state.X.map((channel, c) => drawInput(channel, c));
       const kernels = isPooling(state)
         ? []
-        : state.K.map((channels, o) =>
-            make(
-              "div",
-              { class: "set" },
-              channels.map((k, c) => drawKernel(k, o, c)),
-            ),
-          );
+        : state.K.map((channels, o) => {
+            const shown = channels.map((k, c) => drawKernel(k, o, c));
+            if (state.bias) shown.push(sign("+"), drawBias(o));
+            return make("div", { class: "set" }, shown);
+          });
       const parts = [make("div", { class: "group" }, inputs)];
       if (kernels.length) parts.push(sign("⋆"), make("div", { class: "group kernels" }, kernels));
       if (state.operation === "convolve") parts.push(sign("→"), make("div", { class: "group flipped" }));
@@ -150,7 +152,7 @@ const explorer = (() => {
       const made = grids.grid(name, drawn(rows), drawn(columns), (i, j) => {
         const inside = rows.isInside(i) && columns.isInside(j);
         const cell = inside
-          ? typing(name, `X/${c}/${i}/${j}`, channel, i, j)
+          ? typing(t("cell", { name, i, j }), `X/${c}/${i}/${j}`, channel[i], j)
           : make(
               "td",
               {
@@ -174,9 +176,18 @@ const explorer = (() => {
       const name = kernelName("kernel", o, c);
       const [height, width] = [matrix.length, matrix[0].length];
       const made = grids.grid(name, engine.range(height), engine.range(width), (i, j) =>
-        typing(name, `K/${o}.${c}/${i}/${j}`, matrix, i, j),
+        typing(t("cell", { name, i, j }), `K/${o}.${c}/${i}/${j}`, matrix[i], j),
       );
       cells[`K/${o}/${c}`] = made.cells;
+      return made.figure;
+    }
+
+    /** The number that is added to every element of an output channel. */
+    function drawBias(o) {
+      const name = state.K.length === 1 ? t("bias") : t("bias.of", { o });
+      const made = grids.grid(name, [0], [0], () => typing(name, `B/${o}`, state.bias, o));
+      cells[`B/${o}`] = made.cells;
+      made.figure.classList.add("bias");
       return made.figure;
     }
 
@@ -207,7 +218,7 @@ const explorer = (() => {
             const label = t("cell.value", { name, i, j, value: words.short(channel[i][j]) });
             const cell = grids.shown(label, channel[i][j], { tabindex: "-1" });
             cell.dataset.key = `Y/${o}/${i}/${j}`;
-            cell.addEventListener("focus", () => (pause(), go(step)));
+            cell.addEventListener("focus", () => (steps.pause(), go(step)));
             cell.addEventListener("click", () => cell.focus());
             cell.addEventListener("mouseenter", () => light(step));
             cell.addEventListener("mouseleave", () => light());
@@ -234,6 +245,7 @@ const explorer = (() => {
       if (!result) return;
       const [o, i, j] = place(step);
       cells[`Y/${o}`].get(`${i},${j}`).classList.add("lit");
+      cells[`B/${o}`]?.get("0,0").classList.add("lit");
       for (const c of channelsOf(state, o)) {
         for (const at of engine.look(...result.axes, i, j))
           cells[`X/${c}`].get(`${at.i},${at.j}`)?.classList.add("lit");
@@ -260,87 +272,6 @@ const explorer = (() => {
         name: t("cell", { name: nameOf("input", c, state.X.length), i, j }),
         count: all,
       });
-    }
-
-    // ---------------------------------------------------------------- steps
-
-    function pause() {
-      if (timer === null) return;
-      clearInterval(timer);
-      timer = null;
-      sum.setAttribute("aria-live", "polite");
-      if (state) drawStepper();
-    }
-
-    /** Play to the last window, and stop there; from the last one, from the start. */
-    function play() {
-      if (!result) return;
-      if (state.step === count() - 1) go(0);
-      sum.setAttribute("aria-live", "off"); // or a screen reader would never be done
-      timer = setInterval(() => {
-        go(state.step + 1);
-        if (state.step === count() - 1) pause();
-      }, 1000 / speed);
-      drawStepper();
-    }
-
-    const STEPS = {
-      first: () => go(0),
-      back: () => go((state.step + count() - 1) % count()),
-      play: () => (timer === null ? play() : pause()),
-      next: () => go((state.step + 1) % count()),
-      last: () => go(count() - 1),
-    };
-    const SIGNS = { first: "|‹", back: "‹", play: "▶", pause: "❚❚", next: "›", last: "›|" };
-    const where = make("span", { class: "where muted small" });
-
-    function step(name) {
-      if (!result) return;
-      if (name !== "play") pause();
-      STEPS[name]();
-    }
-
-    stepper.addEventListener("keydown", (event) => {
-      const name = {
-        ArrowLeft: "back",
-        ArrowUp: "back",
-        ArrowRight: "next",
-        ArrowDown: "next",
-        Home: "first",
-        End: "last",
-      }[event.key];
-      if (!name || event.target instanceof HTMLSelectElement || event.altKey || event.ctrlKey || event.metaKey) return;
-      event.preventDefault();
-      step(name);
-    });
-
-    function buildStepper() {
-      stepper.setAttribute("aria-label", t("stepper"));
-      const buttons = Object.keys(STEPS).map((name) =>
-        make("button", { type: "button", "data-step": name, onclick: () => step(name) }),
-      );
-      const speeds = [0.5, 1, 2, 4].map((value) => make("option", { value, selected: value === speed }, `${value}×`));
-      const choice = make(
-        "select",
-        {
-          onchange: () => {
-            speed = Number(choice.value);
-            if (timer !== null) (pause(), play());
-          },
-        },
-        speeds,
-      );
-      stepper.replaceChildren(...buttons, make("label", { class: "small" }, `${t("step.speed")} `, choice), where);
-    }
-
-    function drawStepper() {
-      for (const button of stepper.querySelectorAll("button")) {
-        const name = button.dataset.step === "play" && timer !== null ? "pause" : button.dataset.step;
-        button.setAttribute("aria-label", t(`step.${name}`));
-        button.title = t(`step.${name}`);
-        button.textContent = SIGNS[name];
-      }
-      where.textContent = result ? t("step.where", { step: state.step + 1, all: count() }) : "";
     }
 
     // ---------------------------------------------------------------- sizes
@@ -377,13 +308,11 @@ const explorer = (() => {
     }
 
     words.whenSpoken(() => {
-      buildStepper();
       if (!state) return;
       typed = new Map();
       update();
       fields.draw();
     });
-    buildStepper();
     return { show };
   }
 

@@ -68,8 +68,8 @@ const frameworks = (() => {
     return [result.kind === "chapter" ? null : make("h5", {}, t(`source.${result.kind}`)), call, error];
   }
 
-  function pane(one, example) {
-    const { name, version, problem } = one;
+  /** A backend under its name and version; what `content` returns for it, or why it is missing. */
+  function pane({ name, version, problem }, content) {
     const head = make(
       "header",
       {},
@@ -85,23 +85,40 @@ const frameworks = (() => {
         make("p", { class: "small", translate: "no" }, problem),
       );
     }
+    return make("section", { class: "pane card", "data-backend": name, "aria-label": name }, head, ...content(name));
+  }
+
+  /** What a pane of an example holds: the chapter's listings, the outputs, and behind a word the other sources. */
+  function compared(name, example) {
     const { sources, results } = examples[example];
-    const operator = sources.at(-1);
-    const listings = sources.slice(0, -1).map((function_) => source(name, function_, t("source.chapter")));
-    const more = make(
-      "details",
-      {},
-      make("summary", { class: "small" }, t("source.show")),
-      source(name, operator, operator),
-    );
-    return make(
-      "section",
-      { class: "pane card", "data-backend": name, "aria-label": name },
-      head,
+    const isOf = (module) => (function_) => function_.startsWith(`${module}.`);
+    // where the chapter has nothing of its own, the layer that it uses
+    const module = ["chapter", "layers"].find((one) => sources.some(isOf(one)));
+    const listings = sources
+      .filter(isOf(module))
+      .map((function_) => source(name, function_, t(module === "chapter" ? "source.chapter" : "source.layer")));
+    const more = sources.filter((function_) => !isOf(module)(function_));
+    const label = (function_) => t(function_.startsWith("layers.") ? "source.show.layer" : "source.show");
+    return [
       ...listings,
       results[name].flatMap(output),
-      more,
+      ...more.map((function_) =>
+        make("details", {}, make("summary", { class: "small" }, label(function_)), source(name, function_, function_)),
+      ),
+    ];
+  }
+
+  /** All backends next to each other, or on a narrow screen behind tabs; enlist() their element once. */
+  function panes(content) {
+    const tabs = make(
+      "div",
+      { class: "tabs", role: "group", "aria-label": t("frameworks.tabs") },
+      participants.map(({ name }) =>
+        make("button", { type: "button", translate: "no", "data-tab": name, onclick: () => choose(name) }, name),
+      ),
     );
+    const side = participants.map((one) => pane(one, content));
+    return [tabs, make("div", { class: "panes" }, side)];
   }
 
   const BADGES = {
@@ -135,29 +152,16 @@ const frameworks = (() => {
     let example = null;
 
     function draw() {
-      const tabs = make(
-        "div",
-        { class: "tabs", role: "group", "aria-label": t("frameworks.tabs") },
-        participants.map(({ name }) =>
-          make("button", { type: "button", translate: "no", "data-tab": name, onclick: () => choose(name) }, name),
-        ),
-      );
-      const panes = make(
-        "div",
-        { class: "panes" },
-        participants.map((one) => pane(one, example)),
-      );
       root.replaceChildren(
         make("h3", {}, t("frameworks.title")),
         verdict(example),
         make("p", { class: "small muted" }, make("mark", {}, t("frameworks.legend"))),
-        tabs,
-        panes,
+        ...panes((name) => compared(name, example)),
       );
       mark(root);
     }
 
-    all.push(root);
+    enlist(root);
     words.whenSpoken(() => example && draw());
     return {
       show(name) {
@@ -167,6 +171,9 @@ const frameworks = (() => {
       },
     };
   }
+
+  /** Let an element's panes follow the tab that is chosen; mark() it whenever they are drawn anew. */
+  const enlist = (root) => all.push(root);
 
   function mark(root) {
     for (const tab of root.querySelectorAll("[data-tab]"))
@@ -180,5 +187,5 @@ const frameworks = (() => {
     for (const root of all) mark(root);
   }
 
-  return { BADGES, asText, copy, create, source };
+  return { BADGES, asText, copy, create, enlist, mark, panes, source };
 })();

@@ -7,11 +7,26 @@ const model = (() => {
   const resize = (matrix, [height, width], fill = 0) =>
     engine.range(height).map((i) => engine.range(width).map((j) => matrix[i]?.[j] ?? fill));
 
-  /** Give every kernel one matrix for each channel of the image. */
+  /** Give every kernel one matrix for each channel of the image, and, if there is a bias, every kernel one. */
   function conform(state) {
     const size = sizeOf(state.K[0]);
     state.K = state.K.map((channels) => state.X.map((_, c) => channels[c] ?? resize([], size, 1)));
+    if (state.bias) state.bias = state.K.map((_, o) => state.bias[o] ?? 0);
     return state;
+  }
+
+  const copies = (list, count) => engine.range(count).map((i) => list[i] ?? structuredClone(list.at(-1)));
+
+  /** Change the number of input channels; a new one is a copy of the last, and so are its kernels. */
+  function setInputs(state, count) {
+    state.X = copies(state.X, count);
+    state.K = state.K.map((channels) => copies(channels, count));
+  }
+
+  /** Change the number of output channels in the same way; a new bias is 0. */
+  function setOutputs(state, count) {
+    state.K = copies(state.K, count);
+    conform(state);
   }
 
   /** Compute what a state asks for; throws engine.Problem. */
@@ -27,7 +42,7 @@ const model = (() => {
     const K = state.operation === "convolve" ? engine.flip(state.K) : state.K;
     const [Y] = pooling
       ? engine.pool2d([state.X], kernel, state.operation, options)
-      : engine.conv2d([state.X], K, null, options);
+      : engine.conv2d([state.X], K, state.bias, options);
     return { axes, K, Y };
   }
 
@@ -88,9 +103,13 @@ const model = (() => {
           .join(" + "),
       );
       terms = products.length === 1 ? products[0] : products.map((text) => `(${text})`).join(" + ");
+      if (state.bias) terms += ` + ${number(state.bias[o])}`;
     }
     return t(exact ? "sum" : "sum.rounded", { terms, value: words.spoken(value) });
   }
 
-  return { channelsOf, compute, conform, count, isPooling, place, reachedOn, resize, sentence, sizeOf, spell };
+  return {
+    ...{ channelsOf, compute, conform, count, isPooling, place, reachedOn },
+    ...{ resize, sentence, setInputs, setOutputs, sizeOf, spell },
+  };
 })();

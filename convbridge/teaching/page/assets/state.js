@@ -1,7 +1,7 @@
 /* What an explorer shows, as text in the address bar, and back. What may live here: writing and reading links.
  *
  * A link is example or example&name=value&...; what it does not name is as in the example:
- *   op=avg  x=0,1;2,3 (channels: ~)  k=1,-1 (input channels: ~, output channels: ~~)  s=3,2  d=1,2
+ *   op=avg  x=0,1;2,3 (channels: ~)  k=1,-1 (input channels: ~, output channels: ~~)  b=0.5,1 or none  s=3,2  d=1,2
  *   p=top,bottom,left,right or a word  ceil=1  counted=0  step=3 (from 1)
  */
 const link = (() => {
@@ -12,6 +12,7 @@ const link = (() => {
     op: (state) => state.operation,
     x: (state) => state.X.map(writeMatrix).join("~"),
     k: (state) => state.K.map((channels) => channels.map(writeMatrix).join("~")).join("~~"),
+    b: (state) => (state.bias ? state.bias.map(number).join(",") : "none"),
     s: (state) => state.stride.join(","),
     d: (state) => state.dilation.join(","),
     p: (state) => (typeof state.padding === "string" ? state.padding : state.padding.flat().join(",")),
@@ -41,7 +42,7 @@ const link = (() => {
   }
   function readChannels(text, limit) {
     const channels = text.split("~").map((part) => readMatrix(part, limit));
-    check(channels.length <= 8 && channels.every((one) => one.length === channels[0].length));
+    check(channels.length <= LIMITS.channels && channels.every((one) => one.length === channels[0].length));
     check(channels.every((one) => one[0].length === channels[0][0].length));
     return channels;
   }
@@ -54,9 +55,17 @@ const link = (() => {
     x: (text) => ({ X: readChannels(text, LIMITS.size) }),
     k: (text) => {
       const K = text.split("~~").map((part) => readChannels(part, LIMITS.kernel));
-      check(K.length <= 8 && K.every((one) => one.length === K[0].length && one[0].length === K[0][0].length));
+      check(
+        K.length <= LIMITS.channels && K.every((one) => one.length === K[0].length && one[0].length === K[0][0].length),
+      );
       check(K.every((one) => one[0][0].length === K[0][0][0].length));
       return { K };
+    },
+    b: (text) => {
+      if (text === "none") return { bias: null };
+      const bias = readNumbers(text);
+      check(bias.length <= LIMITS.channels);
+      return { bias };
     },
     s: (text) => ({ stride: readWhole(text, 2) }),
     d: (text) => ({ dilation: readWhole(text, 2) }),
@@ -76,7 +85,7 @@ const link = (() => {
   };
 
   /** The largest sizes that the page offers. */
-  const LIMITS = { size: 16, kernel: 9, stride: 9, dilation: 5, padding: 9 };
+  const LIMITS = { size: 16, kernel: 9, stride: 9, dilation: 5, padding: 9, channels: 8 };
 
   /** The link of an explorer's state: what differs from its example. */
   function write(state, original) {

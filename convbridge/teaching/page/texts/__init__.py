@@ -8,7 +8,17 @@ nobody uses.
 
 from __future__ import annotations
 
-from convbridge.teaching.page.texts import atlas, chapters, explorer, frame, frameworks, parity, receptive_field
+from convbridge.teaching.page.texts import (
+    atlas,
+    chapters,
+    explorer,
+    frame,
+    frameworks,
+    layer,
+    learning,
+    parity,
+    receptive_field,
+)
 
 __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 
@@ -16,7 +26,7 @@ __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 #: The files, in the order of the page.
-PARTS = (frame, chapters, explorer, frameworks, receptive_field, atlas, parity)
+PARTS = (frame, chapters, explorer, layer, frameworks, learning, receptive_field, atlas, parity)
 
 #: Key to the English and the Chinese text.
 TEXTS: dict[str, tuple[str, str]] = {key: texts for part in PARTS for key, texts in part.TEXTS.items()}

@@ -15,6 +15,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "source.layer": ("The framework’s layer", "框架的层"),
     "source.operator": ("The framework’s operator", "框架的算子"),
     "source.show": ("Source of the operator", "算子的源代码"),
+    "source.show.layer": ("Source of the layer", "层的源代码"),
     "copy": ("Copy", "复制"),
     "copied": ("Copied", "已复制"),
     "selected": ("Selected", "已选中"),
