@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -325,6 +326,43 @@ def test_signed_zeros_infinities_and_nans(backend):
             dispatch.forget()
             assert same(hit, corr2d(X, K))
             X, K = to_numpy(X), to_numpy(K)
+
+
+def test_numpy_reports_nothing_and_forgets_nothing_on_a_hit():
+    """Overflow and invalid products and sums, whatever the caller has asked NumPy to report."""
+    X, K, b = (
+        np.full((1, 1, 6, 6), 3e38, "float32"),
+        np.full((2, 1, 2, 2), 2, "float32"),
+        np.full(2, -np.inf, "float32"),
+    )
+    for image, weight, bias in ((X, K, None), (X, K, b), (X * np.inf, K * 0, b)):
+        dispatch.forget()
+        wanted = conv2d(image, weight, bias)
+        for how in ("raise", "warn", "ignore"):
+            with np.errstate(all=how), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                before = np.geterr()
+                assert same(conv2d(image, weight, bias), wanted)
+                corr2d(image[0, 0], weight[0, 0])
+                assert np.geterr() == before
+        assert len(dispatch.PLANS) == 2
+
+
+def test_numpy_is_quiet_for_two_at_once():
+    """What is silenced may be entered while it runs, as a second thread does."""
+    ops = registry.load("numpy").ops
+    huge = np.full(3, 3e38, "float32")
+
+    def compute(X, weight, bias=None):
+        return X * weight if X is bias else silenced(X, weight, X)
+
+    for silenced in (ops._quietly(compute, True), compute):
+        with np.errstate(all="raise"):
+            if silenced is compute:  # the test of the test
+                with pytest.raises(FloatingPointError):
+                    silenced(huge, huge)
+            else:
+                assert np.isinf(silenced(huge, huge)).all()
 
 
 # --------------------------------------------------------------------------- the choices in force
