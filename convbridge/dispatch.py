@@ -76,6 +76,9 @@ def exact(value: Any) -> tuple[Any, ...]:
     """
     kind = type(value)
     if kind is tuple:
+        kinds = tuple(map(type, value))
+        if _PLAIN_ARGUMENTS.issuperset(kinds):
+            return (kinds, value)  # the same said shorter, for most
         return (tuple, *map(exact, value))
     if kind in _PLAIN_ARGUMENTS:
         return (kind, value)

@@ -309,8 +309,9 @@ def conv2d(
     """
     key = None
     try:
-        if stride is _ONE and padding is _ZERO and dilation is _ONE and groups is _ONE and data_format is _NCHW:
-            geometry = None  # as most calls leave it; to be the same object is to be of the same type
+        if stride is _ONE and dilation is _ONE and groups is _ONE and data_format is _NCHW:
+            # as most calls leave them; to be the same object is to be of the same type
+            geometry = None if padding is _ZERO else (exact(padding),)
         else:
             geometry = exact((stride, padding, dilation, groups, data_format))
         key = (

@@ -213,6 +213,30 @@ def test_conv2d_refuses_what_is_equal_to_a_good_argument(bad, good):
     assert refusal(call) == refusal(call) == wanted
 
 
+def test_a_padding_is_not_taken_for_all_arguments():
+    X, K = numbers(1, 1, 5, 5), numbers(1, 1, 2, 2)
+    for arguments in ((2, 1, 1, 1, "NCHW"), ((2, 1), 1, 1, 1, "NCHW")):
+        stride, padding, dilation, groups, data_format = arguments
+        conv2d(X, K, stride=stride, padding=padding, dilation=dilation, groups=groups, data_format=data_format)
+        for alike in (arguments, dispatch.exact(arguments), (arguments,)):
+            refusal(lambda alike=alike: conv2d(X, K, padding=alike))
+
+
+def test_keys_of_arguments_are_equal_for_what_is_the_same_alone():
+    values = [0, False, None, "0", 1, True, 1.0, (), (0,), (False,), ((0,),), (0, 1), (False, 1), (0, True), ((0, 1),)]
+    values += [(int, 0), ((int,), (0,)), ((int, int), (0, 1)), (tuple, (int, 0)), ((0, 1), (2, 3)), ((0, 1), 2)]
+    keys = {}
+    for value in values:
+        try:
+            key = dispatch.exact(value)
+        except TypeError:
+            assert "1.0" in repr(value) or "class" in repr(value)
+        else:
+            assert keys.setdefault(key, repr(value)) == repr(value)
+            assert dispatch.exact(eval(repr(value))) == key
+    assert len(keys) == 16
+
+
 @pytest.mark.parametrize("bad", BAD_POOL, ids=str)
 def test_pool2d_refuses_what_is_equal_to_a_good_argument(bad):
     X = numbers(5, 5)
