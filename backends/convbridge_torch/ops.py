@@ -352,13 +352,13 @@ def prepare_conv2d(
     top, bottom, left, right = padding
     pad, around, is_padded = torch.constant_pad_nd, (left, right, top, bottom), any(padding)
     # a number is read in less time than a pair
-    step: Any = stride[0] if stride[0] == stride[1] else stride
-    spread: Any = dilation[0] if dilation[0] == dilation[1] else dilation
+    steps: Any = stride[0] if stride[0] == stride[1] else stride
+    gaps: Any = dilation[0] if dilation[0] == dilation[1] else dilation
 
     def run(X: Array, weight: Array, bias: Array | None) -> Array:
         if X.layout is not strided or (may_be_cuda and X.is_cuda):
             raise NotPlannedError
-        Y = correlate(pad(X, around, 0.0) if is_padded else X, weight, bias, step, 0, spread, groups)
+        Y = correlate(pad(X, around, 0.0) if is_padded else X, weight, bias, steps, 0, gaps, groups)
         return Y if Y.dtype is wanted else Y.to(wanted)  # automatic mixed precision changes it
 
     def run_plain(X: Array, weight: Array, bias: Array | None) -> Array:
