@@ -13,7 +13,7 @@ arrays of its own of one dtype. The steps are the same in every function:
 A call whose signature has been through all of it before goes straight to 5,
 see :mod:`convbridge.dispatch`. So every function first makes a key and looks
 for a plan; whatever goes wrong on that way, the whole way decides, and words
-the error. The key is written out where it is made, for a call of a Python
+the error, unless a framework has failed. The key is written out where it is made, for a call of a Python
 function costs a fifth of what all of this may.
 """
 
@@ -25,7 +25,7 @@ import numpy as np
 
 from convbridge import memory
 from convbridge.dispatch import PLANS, exact
-from convbridge.errors import ArgumentTypeError, ShapeError, received
+from convbridge.errors import ArgumentTypeError, BackendOperationError, ShapeError, received
 from convbridge.geometry import (
     NO_PADDING,
     Padding,
@@ -330,6 +330,8 @@ def conv2d(
             _precision_now(),
         )
         return PLANS[key](X, weight, bias)
+    except BackendOperationError:
+        raise  # to compute with an array that failed a second time would hide it
     except Exception:
         pass  # the whole way decides, and words the error
     return run_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend, key)
@@ -566,6 +568,8 @@ def pool2d(
         choices = (_used_now(), _set_now(), _precision_now())
         key = ("pool2d", type(X), X.shape, X.dtype, exact(arguments), choices)
         return PLANS[key](X)
+    except BackendOperationError:
+        raise  # to compute with an array that failed a second time would hide it
     except Exception:
         pass  # the whole way decides, and words the error
     return run_pool2d(
@@ -703,6 +707,8 @@ def _recall(name: str, X: Any, K: Any, backend: str | None) -> tuple[tuple[Any, 
         choices = (_used_now(), _set_now(), _precision_now())
         key = (name, type(X), X.shape, X.dtype, type(K), K.shape, K.dtype, backend, type(backend), choices)
         return key, PLANS[key](X, K)
+    except BackendOperationError:
+        raise
     except Exception:
         return key, None  # the whole way decides, and words the error
 
@@ -801,6 +807,8 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
             _precision_now(),
         )
         return PLANS[key](X, K)
+    except BackendOperationError:
+        raise  # to compute with an array that failed a second time would hide it
     except Exception:
         pass  # the whole way decides, and words the error
     operands = Operands(backend, X=X, K=K)

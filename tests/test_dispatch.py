@@ -13,7 +13,13 @@ import pytest
 
 import convbridge
 from convbridge import conv2d, corr2d, dispatch, memory, pool2d, registry, to_numpy
-from convbridge.errors import ArgumentTypeError, ConvbridgeError, MixedBackendsError, UnsupportedOperationError
+from convbridge.errors import (
+    ArgumentTypeError,
+    BackendOperationError,
+    ConvbridgeError,
+    MixedBackendsError,
+    UnsupportedOperationError,
+)
 from convbridge.parity.cases import random_cases
 from convbridge.parity.observe import observe
 
@@ -816,3 +822,88 @@ def test_nobody_writes_into_a_tensor(backend):
             before = to_numpy(result)
             source[...] = 3
             assert same(result, before)
+
+
+# --------------------------------------------------------------------------- MXNet
+
+
+def failing(*shape):
+    """Return an array whose computation fails, as whoever waits for it first is told."""
+    from convbridge_mxnet._compat import mxnet as mx
+
+    return mx.nd.take(mx.nd.ones(shape), own(np.full(1, 9, "float32"), "mxnet"), axis=0, mode="raise")
+
+
+@needs("mxnet")
+def test_mxnet_failures_surface_at_a_call_that_is_planned_and_spoil_no_other(plans_run):
+    X, K = own(np.ones((1, 1, 6, 6), "float32"), "mxnet"), own(np.ones((1, 1, 3, 3), "float32"), "mxnet")
+    calls = (
+        lambda x: conv2d(x, K),
+        lambda x: conv2d(x, K, padding=1),
+        lambda x: pool2d(x, 2, "avg"),
+        lambda x: convbridge.corr2d_multi_in_out(x[0], K),
+    )
+    for call in calls:
+        wanted = call(X)
+        before = len(plans_run)
+        with pytest.raises(BackendOperationError, match="out of bound"):
+            call(failing(1, 1, 6, 6))
+        assert same(call(X), wanted)
+        assert len(plans_run) == before + 2
+
+
+@needs("mxnet")
+def test_mxnet_pads_and_convolves_in_one_graph():
+    """Whose memory it keeps; nobody else sees that: not an earlier result, not autograd, not a second thread."""
+    from convbridge_mxnet import ops
+
+    for dtype, biased, keywords in (
+        ("float32", False, {"padding": 1}),
+        ("float64", True, {"padding": ((2, 0), (1, 3)), "stride": 2, "dilation": (1, 2), "groups": 2}),
+    ):
+        dispatch.forget()
+        K, b = numbers(4, 2 // keywords.get("groups", 1), 3, 2, dtype=dtype), numbers(4, dtype=dtype)
+        K[0, 0, 0, 0] = np.inf  # meets the zeros of the padding
+        images = [own(numbers(2, 2, 7, 8, seed=i, dtype=dtype), "mxnet") for i in range(20)]
+        K, b = own(K, "mxnet"), own(b, "mxnet") if biased else None
+        results = [conv2d(X, K, b, **keywords) for X in images]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ops, "SMALL", 0)
+            dispatch.forget()
+            for X, result in zip(images, results):
+                wanted = conv2d(X, K, b, **keywords)
+                assert np.isnan(to_numpy(wanted)).any()
+                assert same(result, wanted)
+        dispatch.forget()
+        conv2d(images[0], K, b, **keywords)
+        wrong = []
+
+        def work(start, K=K, b=b, keywords=keywords, images=images, results=results, wrong=wrong):
+            wrong += [i for i in range(start, 20, 4) if not same(conv2d(images[i], K, b, **keywords), results[i])]
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
+@needs("mxnet")
+def test_mxnet_padded_gradients_flow_on_a_hit(plans_run):
+    from convbridge_mxnet import autograd_lock
+    from convbridge_mxnet._compat import mxnet as mx
+
+    X, K = own(numbers(1, 1, 6, 6), "mxnet"), own(numbers(2, 1, 3, 3), "mxnet")
+    Y = conv2d(X, K, padding=2)
+    wanted = convbridge.conv2d_vjp(X, K, None, Y, padding=2)
+    with autograd_lock:
+        for array in (X, K):
+            array.attach_grad()
+        with mx.autograd.record():
+            again = conv2d(X, K, padding=2)
+        again.backward(Y)
+    assert plans_run
+    assert same(again, Y)
+    for found, gradient in zip((X.grad, K.grad), wanted):
+        assert same(found, gradient)
