@@ -20,6 +20,7 @@ from convbridge.errors import (
     MixedBackendsError,
     UnsupportedOperationError,
 )
+from convbridge.parity import oracle
 from convbridge.parity.cases import random_cases
 from convbridge.parity.observe import observe
 
@@ -393,6 +394,25 @@ def test_numpy_is_quiet_for_two_at_once():
                     silenced(huge, huge)
             else:
                 assert np.isinf(silenced(huge, huge)).all()
+
+
+@pytest.mark.parametrize("padding", [1, 2, ((1, 0), (2, 1))], ids=str)
+def test_padding_meets_what_is_not_finite_on_a_hit(backend, padding, plans_run):
+    """A plan that a finite kernel left computes the definition for every other: its zeros are factors like any."""
+    shapes = ((1, 2, 5, 5), (3, 2, 3, 3))
+    X, K = (np.random.default_rng(2).integers(1, 5, shape).astype("float32") for shape in shapes)
+    conv2d(own(X, backend), own(K, backend), padding=padding)
+    for i, value in enumerate((np.inf, -np.inf, np.nan)):
+        for image_value, kernel_value in ((1, value), (value, 1), (value, np.inf)):
+            image, kernel = X.copy(), K.copy()
+            image[0, 1, i, 2] *= image_value
+            kernel[1, 0, 2 - i, i] *= kernel_value
+            found = to_numpy(conv2d(own(image, backend), own(kernel, backend), padding=padding))
+            wanted = oracle.conv2d(image, kernel, padding=padding)
+            assert np.isfinite(wanted).any()
+            assert not np.isfinite(wanted).all()
+            np.testing.assert_array_equal(found, wanted)
+    assert len(plans_run) == 9
 
 
 # --------------------------------------------------------------------------- the choices in force
