@@ -11,7 +11,8 @@ that: equal keys would pass, or fail, the same checks.
 What keeps this right:
 
 * a call that was refused leaves no plan, so it is refused again in the same
-  words; an operator that raises hands its call back to the whole way;
+  words; a plan that raises hands its call back to the whole way, unless it
+  is the framework that failed (``BackendOperationError``);
 * ``1 == 1.0 == True``, also as a key, so the exact types of the arguments
   belong to it (:func:`exact`); what is not made of plain numbers and words
   (a list, a NumPy integer) has no key;
@@ -76,6 +77,9 @@ def exact(value: Any) -> tuple[Any, ...]:
     """
     kind = type(value)
     if kind is tuple:
+        kinds = tuple(map(type, value))
+        if _PLAIN_ARGUMENTS.issuperset(kinds):
+            return (kinds, value)  # the same said shorter, for most
         return (tuple, *map(exact, value))
     if kind in _PLAIN_ARGUMENTS:
         return (kind, value)

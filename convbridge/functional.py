@@ -15,12 +15,13 @@ see :mod:`convbridge.dispatch`. So every function first makes a key and looks
 for a plan. The key is written out where it is made, for a call of a Python
 function costs a fifth of what all of this may.
 
-Of that quick way every exception is caught, because it says nothing about the
-call: an argument is a list and has no shape, or raises when asked for one; it
-has no hash; there is no plan; the plan was not made for this memory layout or
-device, which its framework puts into an error of its own. The whole way then
-computes, or refuses in convbridge's words. It starts outside the handler, so
-that no error which only the quick way saw hangs on one that a user sees.
+Of that quick way every exception but a framework's own failure is caught,
+because it says nothing about the call: an argument is a list and has no shape,
+or raises when asked for one; it has no hash; there is no plan; the plan was not
+made for this memory layout or device, which its framework puts into an error of
+its own. The whole way then computes, or refuses in convbridge's words. It
+starts outside the handler, so that no error which only the quick way saw hangs
+on one that a user sees.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import numpy as np
 
 from convbridge import memory
 from convbridge.dispatch import PLANS, exact
-from convbridge.errors import ArgumentTypeError, ShapeError, received
+from convbridge.errors import ArgumentTypeError, BackendOperationError, ShapeError, received
 from convbridge.geometry import (
     NO_PADDING,
     Padding,
@@ -315,8 +316,9 @@ def conv2d(
     """
     key = None
     try:
-        if stride is _ONE and padding is _ZERO and dilation is _ONE and groups is _ONE and data_format is _NCHW:
-            geometry = None  # as most calls leave it; to be the same object is to be of the same type
+        if stride is _ONE and dilation is _ONE and groups is _ONE and data_format is _NCHW:
+            # as most calls leave them; to be the same object is to be of the same type
+            geometry = None if padding is _ZERO else (exact(padding),)
         else:
             geometry = exact((stride, padding, dilation, groups, data_format))
         key = (
@@ -335,6 +337,8 @@ def conv2d(
             _precision_now(),
         )
         return PLANS[key](X, weight, bias)
+    except BackendOperationError:
+        raise  # to compute with an array that failed a second time would hide it
     except Exception:
         pass  # see above: the whole way decides
     return run_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend, key)
@@ -571,6 +575,8 @@ def pool2d(
         choices = (_used_now(), _set_now(), _precision_now())
         key = ("pool2d", type(X), X.shape, X.dtype, exact(arguments), choices)
         return PLANS[key](X)
+    except BackendOperationError:
+        raise  # to compute with an array that failed a second time would hide it
     except Exception:
         pass  # see above: the whole way decides
     return run_pool2d(
@@ -708,6 +714,8 @@ def _recall(name: str, X: Any, K: Any, backend: str | None) -> tuple[tuple[Any, 
         choices = (_used_now(), _set_now(), _precision_now())
         key = (name, type(X), X.shape, X.dtype, type(K), K.shape, K.dtype, backend, type(backend), choices)
         return key, PLANS[key](X, K)
+    except BackendOperationError:
+        raise
     except Exception:
         return key, None  # see above: the whole way decides
 
@@ -806,6 +814,8 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
             _precision_now(),
         )
         return PLANS[key](X, K)
+    except BackendOperationError:
+        raise  # to compute with an array that failed a second time would hide it
     except Exception:
         pass  # see above: the whole way decides
     operands = Operands(backend, X=X, K=K)

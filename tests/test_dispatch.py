@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ import convbridge
 from convbridge import conv2d, corr2d, dispatch, memory, pool2d, registry, to_numpy
 from convbridge.errors import (
     ArgumentTypeError,
+    BackendOperationError,
     ConvbridgeError,
     MixedBackendsError,
     ShapeError,
     UnsupportedOperationError,
 )
+from convbridge.parity import oracle
 from convbridge.parity.cases import random_cases
 from convbridge.parity.observe import observe
 
@@ -262,6 +265,30 @@ def test_conv2d_refuses_what_is_equal_to_a_good_argument(bad, good):
     assert refusal(call) == refusal(call) == wanted
 
 
+def test_a_padding_is_not_taken_for_all_arguments():
+    X, K = numbers(1, 1, 5, 5), numbers(1, 1, 2, 2)
+    for arguments in ((2, 1, 1, 1, "NCHW"), ((2, 1), 1, 1, 1, "NCHW")):
+        stride, padding, dilation, groups, data_format = arguments
+        conv2d(X, K, stride=stride, padding=padding, dilation=dilation, groups=groups, data_format=data_format)
+        for alike in (arguments, dispatch.exact(arguments), (arguments,)):
+            refusal(lambda alike=alike: conv2d(X, K, padding=alike))
+
+
+def test_keys_of_arguments_are_equal_for_what_is_the_same_alone():
+    values = [0, False, None, "0", 1, True, 1.0, (), (0,), (False,), ((0,),), (0, 1), (False, 1), (0, True), ((0, 1),)]
+    values += [(int, 0), ((int,), (0,)), ((int, int), (0, 1)), (tuple, (int, 0)), ((0, 1), (2, 3)), ((0, 1), 2)]
+    keys = {}
+    for value in values:
+        try:
+            key = dispatch.exact(value)
+        except TypeError:
+            assert "1.0" in repr(value) or "class" in repr(value)
+        else:
+            assert keys.setdefault(key, repr(value)) == repr(value)
+            assert dispatch.exact(eval(repr(value))) == key
+    assert len(keys) == 16
+
+
 @pytest.mark.parametrize("bad", BAD_POOL, ids=str)
 def test_pool2d_refuses_what_is_equal_to_a_good_argument(bad):
     X = numbers(5, 5)
@@ -375,6 +402,62 @@ def test_signed_zeros_infinities_and_nans(backend):
             dispatch.forget()
             assert same(hit, corr2d(X, K))
             X, K = to_numpy(X), to_numpy(K)
+
+
+def test_numpy_reports_nothing_and_forgets_nothing_on_a_hit():
+    """Overflow and invalid products and sums, whatever the caller has asked NumPy to report."""
+    X, K, b = (
+        np.full((1, 1, 6, 6), 3e38, "float32"),
+        np.full((2, 1, 2, 2), 2, "float32"),
+        np.full(2, -np.inf, "float32"),
+    )
+    for image, weight, bias in ((X, K, None), (X, K, b), (X * np.inf, K * 0, b)):
+        dispatch.forget()
+        wanted = conv2d(image, weight, bias)
+        for how in ("raise", "warn", "ignore"):
+            with np.errstate(all=how), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                before = np.geterr()
+                assert same(conv2d(image, weight, bias), wanted)
+                corr2d(image[0, 0], weight[0, 0])
+                assert np.geterr() == before
+        assert len(dispatch.PLANS) == 2
+
+
+def test_numpy_is_quiet_for_two_at_once():
+    """What is silenced may be entered while it runs, as a second thread does."""
+    ops = registry.load("numpy").ops
+    huge = np.full(3, 3e38, "float32")
+
+    def compute(X, weight, bias=None):
+        return X * weight if X is bias else silenced(X, weight, X)
+
+    for silenced in (ops._quietly(compute, True), compute):
+        with np.errstate(all="raise"):
+            if silenced is compute:  # the test of the test
+                with pytest.raises(FloatingPointError):
+                    silenced(huge, huge)
+            else:
+                assert np.isinf(silenced(huge, huge)).all()
+
+
+@pytest.mark.parametrize("padding", [1, 2, ((1, 0), (2, 1))], ids=str)
+def test_padding_meets_what_is_not_finite_on_a_hit(backend, padding, plans_run):
+    """A plan that a finite kernel left computes the definition for every other: its zeros are factors like any."""
+    shapes = ((1, 2, 5, 5), (3, 2, 3, 3))
+    X, K = (np.random.default_rng(2).integers(1, 5, shape).astype("float32") for shape in shapes)
+    conv2d(own(X, backend), own(K, backend), padding=padding)
+    for i, value in enumerate((np.inf, -np.inf, np.nan)):
+        for image_value, kernel_value in ((1, value), (value, 1), (value, np.inf)):
+            image, kernel = X.copy(), K.copy()
+            image[0, 1, i, 2] *= image_value
+            kernel[1, 0, 2 - i, i] *= kernel_value
+            found = to_numpy(conv2d(own(image, backend), own(kernel, backend), padding=padding))
+            wanted = oracle.conv2d(image, kernel, padding=padding)
+            assert np.isfinite(wanted).any()
+            assert not np.isfinite(wanted).all()
+            np.testing.assert_array_equal(found, wanted)
+    assert len(plans_run) == 9
 
 
 # --------------------------------------------------------------------------- the choices in force
@@ -804,3 +887,88 @@ def test_nobody_writes_into_a_tensor(backend):
             before = to_numpy(result)
             source[...] = 3
             assert same(result, before)
+
+
+# --------------------------------------------------------------------------- MXNet
+
+
+def failing(*shape):
+    """Return an array whose computation fails, as whoever waits for it first is told."""
+    from convbridge_mxnet._compat import mxnet as mx
+
+    return mx.nd.take(mx.nd.ones(shape), own(np.full(1, 9, "float32"), "mxnet"), axis=0, mode="raise")
+
+
+@needs("mxnet")
+def test_mxnet_failures_surface_at_a_call_that_is_planned_and_spoil_no_other(plans_run):
+    X, K = own(np.ones((1, 1, 6, 6), "float32"), "mxnet"), own(np.ones((1, 1, 3, 3), "float32"), "mxnet")
+    calls = (
+        lambda x: conv2d(x, K),
+        lambda x: conv2d(x, K, padding=1),
+        lambda x: pool2d(x, 2, "avg"),
+        lambda x: convbridge.corr2d_multi_in_out(x[0], K),
+    )
+    for call in calls:
+        wanted = call(X)
+        before = len(plans_run)
+        with pytest.raises(BackendOperationError, match="out of bound"):
+            call(failing(1, 1, 6, 6))
+        assert same(call(X), wanted)
+        assert len(plans_run) == before + 1  # the one that failed does not count
+
+
+@needs("mxnet")
+def test_mxnet_pads_and_convolves_in_one_graph():
+    """Whose memory it keeps; nobody else sees that: not an earlier result, not autograd, not a second thread."""
+    from convbridge_mxnet import ops
+
+    for dtype, biased, keywords in (
+        ("float32", False, {"padding": 1}),
+        ("float64", True, {"padding": ((2, 0), (1, 3)), "stride": 2, "dilation": (1, 2), "groups": 2}),
+    ):
+        dispatch.forget()
+        K, b = numbers(4, 2 // keywords.get("groups", 1), 3, 2, dtype=dtype), numbers(4, dtype=dtype)
+        K[0, 0, 0, 0] = np.inf  # meets the zeros of the padding
+        images = [own(numbers(2, 2, 7, 8, seed=i, dtype=dtype), "mxnet") for i in range(20)]
+        K, b = own(K, "mxnet"), own(b, "mxnet") if biased else None
+        results = [conv2d(X, K, b, **keywords) for X in images]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ops, "SMALL", 0)
+            dispatch.forget()
+            for X, result in zip(images, results):
+                wanted = conv2d(X, K, b, **keywords)
+                assert np.isnan(to_numpy(wanted)).any()
+                assert same(result, wanted)
+        dispatch.forget()
+        conv2d(images[0], K, b, **keywords)
+        wrong = []
+
+        def work(start, K=K, b=b, keywords=keywords, images=images, results=results, wrong=wrong):
+            wrong += [i for i in range(start, 20, 4) if not same(conv2d(images[i], K, b, **keywords), results[i])]
+
+        threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong
+
+
+@needs("mxnet")
+def test_mxnet_padded_gradients_flow_on_a_hit(plans_run):
+    from convbridge_mxnet import autograd_lock
+    from convbridge_mxnet._compat import mxnet as mx
+
+    X, K = own(numbers(1, 1, 6, 6), "mxnet"), own(numbers(2, 1, 3, 3), "mxnet")
+    Y = conv2d(X, K, padding=2)
+    wanted = convbridge.conv2d_vjp(X, K, None, Y, padding=2)
+    with autograd_lock:
+        for array in (X, K):
+            array.attach_grad()
+        with mx.autograd.record():
+            again = conv2d(X, K, padding=2)
+        again.backward(Y)
+    assert plans_run
+    assert same(again, Y)
+    for found, gradient in zip((X.grad, K.grad), wanted):
+        assert same(found, gradient)

@@ -5,7 +5,8 @@ strings at each call, and ``X.reshape(...)`` computes two products of shapes
 with NumPy; both take longer than a small convolution. Here this is done once
 for many calls, and then the same functions of MXNet's C interface are called
 (``MXImperativeInvokeEx``, ``MXNDArrayReshape64``), so that autograd records
-what it always records.
+what it always records. Of two operators that follow each other a graph can be
+made (``MXInvokeCachedOpEx``), which is handed to MXNet's engine as one.
 """
 
 from __future__ import annotations
@@ -67,3 +68,14 @@ def reshape(shape: tuple[int, ...]) -> Callable[[Array], Array]:
         return _NDArray(handle, writable=array.writable)
 
     return run
+
+
+def graph(symbol: Any) -> Callable[..., Array]:
+    """Return a graph of operators, with one output and known shapes, as a function of its arrays alone.
+
+    What the operators hand to each other lies in memory that the graph keeps
+    from call to call; the result does not. MXNet locks a graph while it hands
+    it to the engine, and the engine lets the next call wait for the memory.
+    """
+    cached: Callable[..., Array] = mx.nd.CachedOp(symbol, (("static_alloc", True), ("static_shape", True)))
+    return cached

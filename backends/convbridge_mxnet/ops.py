@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from convbridge.dispatch import NotPlannedError
 from convbridge.geometry import Pair, Sides
 from convbridge_mxnet import autograd_lock
 from convbridge_mxnet._compat import mxnet as mx
-from convbridge_mxnet._invoke import operator, reshape
+from convbridge_mxnet._invoke import graph, operator, reshape
 from convbridge_mxnet.arrays import dtype_name, finish
 
 Array = Any
@@ -388,13 +390,26 @@ def prepare_conv2d(
     # parameters that are left out need not be read
     parameters |= {name: value for name, value in given.items() if value != usual[name]}
     correlate = operator("Convolution", 3 if has_bias else 2, parameters)
+    n, c, h, w = X_shape
+    elements = n * c * (h + padding.top + padding.bottom) * (w + padding.left + padding.right)
+    both: Callable[..., Array] | None = None
+    if is_padded and elements * np.dtype(dtype).itemsize <= SMALL:
+        symbols = [mx.sym.var(name) for name in ("X", "weight", "bias")[: 2 + has_bias]]
+        both = graph(mx.sym.Convolution(mx.sym.Pad(symbols[0], **sides), *symbols[1:], **parameters))
+    is_recording = mx.autograd.is_recording
 
     def run(X: Array, weight: Array, bias: Array | None) -> Array:
         if nd.Convolution is not _convolution:
             raise NotPlannedError  # automatic mixed precision has put its own in its place
-        return finish(lambda: correlate(pad(X) if is_padded else X, *((weight,) if bias is None else (weight, bias))))
+        others = (weight,) if bias is None else (weight, bias)
+        if both is not None and not is_recording():
+            return finish(lambda: both(X, *others))
+        return finish(lambda: correlate(pad(X) if is_padded else X, *others))
 
     return run
 
+
+#: Bytes of a padded image up to which a plan keeps memory for it.
+SMALL = 2**16
 
 _convolution = nd.Convolution

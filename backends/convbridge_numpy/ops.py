@@ -8,6 +8,7 @@ channels first, no padding, float32 or float64.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from functools import cache
 from typing import Any
 
@@ -219,7 +220,8 @@ def avg_pool2d_vjp(
 def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
     """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
     (h, w), (kh, kw) = X_shape, K_shape
-    return _prepare_product((1, h, w), (1, 1, kh, kw), dtype, (1, 1), (1, 1), (h - kh + 1, w - kw + 1))
+    correlate = _prepare_product((1, h, w), (1, 1, kh, kw), dtype, (1, 1), (1, 1), (h - kh + 1, w - kw + 1))
+    return correlate if correlate is None else _quietly(correlate, _dot_warns())
 
 
 def prepare_conv2d(
@@ -243,21 +245,21 @@ def prepare_conv2d(
     out_w = output_size(w, window_size(weight_shape[3], dilation[1]), stride[1], 0, 0)
     correlate = _prepare_product((c, h, w), weight_shape, dtype, stride, dilation, (1, weight_shape[0], out_h, out_w))
     is_padded, inside = any(padding), np.s_[:, :, top : h - bottom, left : w - right]
-    if correlate is None or not (is_padded or has_bias):
-        return correlate
+    if correlate is None:
+        return None
+    multiply = correlate
 
     def run(X: Array, weight: Array, bias: Array | None) -> Array:
         if is_padded:
             padded = np.zeros((1, c, h, w), X.dtype)
             padded[inside] = X
             X = padded
-        Y: Array = correlate(X, weight)
+        Y: Array = multiply(X, weight)
         if bias is not None:
-            with np.errstate(all="ignore"):
-                Y += bias.reshape(-1, 1, 1)
+            Y += bias.reshape(-1, 1, 1)
         return Y
 
-    return run
+    return _quietly(run if is_padded or has_bias else multiply, has_bias or _dot_warns())
 
 
 #: Bytes of columns up to which a product is so small that the arithmetic on shapes takes the time.
@@ -296,7 +298,7 @@ def _prepare_product(
         Y: Array = weight.reshape(rows).dot(view.reshape(depth, pixels)).reshape(result)
         return Y
 
-    def run_matrix(X: Array, K: Array) -> Array:
+    def run_matrix(X: Array, K: Array, bias: None = None) -> Array:
         view: Array
         try:
             view = array(shape, stored, X, 0, steps)
@@ -306,8 +308,7 @@ def _prepare_product(
         Y: Array = K.ravel().dot(view.reshape(depth, pixels)).reshape(out_h, out_w)
         return Y
 
-    chosen: Callable[..., Array] = run_matrix if len(result) == 2 else run
-    return _quietly(chosen) if _dot_warns() else chosen
+    return run_matrix if len(result) == 2 else run
 
 
 @cache
@@ -324,11 +325,31 @@ def _dot_warns() -> bool:
     return False
 
 
-def _quietly(compute: Callable[..., Array]) -> Callable[..., Array]:
-    """Infinities and NaNs are values here, as in the other frameworks; telling NumPy so takes its time."""
+def _quietly(compute: Callable[..., Array], reports: bool) -> Callable[..., Array]:
+    """Infinities and NaNs are values here, as in the other frameworks: silence a computation that reports them.
 
-    def run(*arrays: Array) -> Array:
+    What shall be reported is kept in a context variable (by NumPy 2), and to
+    set and reset it takes a microsecond at each call. To run in a context in
+    which it is set for good takes a tenth of that. A context holds one caller
+    at a time: a second thread finds it taken, and goes the longer way.
+    """
+    if not reports:
+        return compute
+
+    def run(X: Array, weight: Array, bias: Array | None = None) -> Array:
         with np.errstate(all="ignore"):
-            return compute(*arrays)
+            return compute(X, weight, bias)
 
-    return run
+    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
+        return run
+    quiet = Context()
+    quiet.run(np.seterr, all="ignore")
+    run_in_quiet = quiet.run
+
+    def run_in_context(X: Array, weight: Array, bias: Array | None = None) -> Array:
+        try:
+            return run_in_quiet(compute, X, weight, bias)
+        except RuntimeError:
+            return run(X, weight, bias)
+
+    return run_in_context

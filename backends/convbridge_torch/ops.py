@@ -1,6 +1,6 @@
 """Convolution and pooling with PyTorch's operators and convbridge's semantics.
 
-Padding is always put on with ``torch.nn.functional.pad`` and the operator then
+Padding is always put on with ``torch.constant_pad_nd`` and the operator then
 runs without any: its own padding is symmetric, limited to half a pooling
 window, and skips the products of an infinite kernel element with the zeros.
 NHWC is a permuted view, which PyTorch computes natively in its channels-last
@@ -40,7 +40,7 @@ def _pad(X: Array, padding: Sides, value: float) -> Array:
     if not any(padding):
         return X
     top, bottom, left, right = padding
-    return F.pad(X, (left, right, top, bottom), value=value)
+    return torch.constant_pad_nd(X, (left, right, top, bottom), value)
 
 
 class _ExactMode:
@@ -349,12 +349,16 @@ def prepare_conv2d(
         if step > 1 and (k == 1 or output_size(n, window_size(k, spread), step, 0, 0) == 1):
             return None  # see _unstrided
     wanted, correlate, strided, may_be_cuda = getattr(torch, dtype), torch.conv2d, torch.strided, _may_be_cuda()
-    is_padded = any(padding)
+    top, bottom, left, right = padding
+    pad, around, is_padded = torch.constant_pad_nd, (left, right, top, bottom), any(padding)
+    # a number is read in less time than a pair
+    steps: Any = stride[0] if stride[0] == stride[1] else stride
+    gaps: Any = dilation[0] if dilation[0] == dilation[1] else dilation
 
     def run(X: Array, weight: Array, bias: Array | None) -> Array:
         if X.layout is not strided or (may_be_cuda and X.is_cuda):
             raise NotPlannedError
-        Y = correlate(_pad(X, padding, 0.0) if is_padded else X, weight, bias, stride, 0, dilation, groups)
+        Y = correlate(pad(X, around, 0.0) if is_padded else X, weight, bias, steps, 0, gaps, groups)
         return Y if Y.dtype is wanted else Y.to(wanted)  # automatic mixed precision changes it
 
     def run_plain(X: Array, weight: Array, bias: Array | None) -> Array:
