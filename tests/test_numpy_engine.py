@@ -8,6 +8,7 @@ exactly, and with NaN and infinities in the image.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -37,15 +38,16 @@ SHAPES = [
     (3, 9, 80, (6, 7), (1, 1), (2, 3), (0, 0, 0, 0), (1, 1)),
     (1, 8, 3, (8, 8), (3, 3), (1, 1), (3, 3, 3, 3), (3, 2)),
     (2, 2, 2, (3, 2), (2, 2), (4, 4), (0, 1, 1, 0), (1, 1)),
+    (3, 70, 9, (9, 7), (3, 3), (1, 1), (1, 3, 0, 1), (2, 1)),
 ]
 
 
 def may_compute(engine, shape):
-    _, channels, _, _, kernel, _, padding, dilation = shape
+    _, channels, _, _, kernel, stride, padding, dilation = shape
     if engine.startswith("pointwise"):
         return kernel == (1, 1) and not any(padding)
     if engine.startswith("lowered"):
-        return dilation[0] == 1
+        return dilation[0] == 1 or (engine == "lowered.channels_last" and stride[0] == 1)
     if engine.startswith(("winograd", "fourier")):
         return False  # no integers come out of it: see below
     if engine.startswith("toeplitz"):
@@ -95,10 +97,12 @@ def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
 
 @pytest.mark.parametrize(("engine", "shape"), PAIRS)
 def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
-    for module in (im2col, lowered, toeplitz, convolve.depthwise):
+    for module in (im2col, lowered, toeplitz, convolve.depthwise, convolve.pointwise):
         monkeypatch.setattr(module, "BLOCK_BYTES", 512)
     monkeypatch.setattr(im2col, "MOST_BYTES", 512)
     monkeypatch.setattr(products, "SMALL_PRODUCT", 2000)
+    for cached in (products.chunk_of_pixels, lowered._channels_in_a_part):  # as they are here, without what is known
+        monkeypatch.setattr(sys.modules[cached.__module__], cached.__name__, cached.__wrapped__)
     X, weight, window, keywords = setting(engine, shape)
     wanted = oracle.conv2d(X, weight, **keywords)
     spread = np.zeros((*X.shape[:3], 2 * X.shape[3]), "float32")[..., ::2].transpose(0, 1, 3, 2).copy().swapaxes(2, 3)
@@ -109,6 +113,23 @@ def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
     result = np.empty((len(X), len(weight), *window.outputs), "float32")
     convolve.ENGINES[engine](spread, flipped, window, result)
     np.testing.assert_array_equal(result, wanted.astype("float32"))
+
+
+@pytest.mark.parametrize("add_from", [1, 32])
+def test_channels_are_added_in_parts(add_from, monkeypatch):
+    """Whatever is saved by it, and with images side by side."""
+    monkeypatch.setattr(lowered, "_channels_in_a_part", lambda row, *shape: add_from)
+    X, weight = whole(1, 3, 33, 6, 5), whole(2, 9, 33, 3, 3)
+    window = Window.of((6, 5), (3, 3), (1, 1), Sides(1, 1, 1, 1), (1, 1))
+    for result in (np.empty((3, 9, 6, 5), "float32"), np.empty((3, 6, 5, 9), "float32").transpose(0, 3, 1, 2)):
+        convolve.ENGINES["lowered.channels_last"](X, weight, window, result)
+        np.testing.assert_array_equal(result, oracle.conv2d(X, weight, padding=1))
+
+
+def test_parts_keep_tiles_wide():
+    assert lowered._channels_in_a_part(56, 64, 64, 3, 3) == 64
+    assert lowered._channels_in_a_part(56, 256, 256, 3, 3) < 256
+    assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -25,6 +25,7 @@ ENGINES: dict[str, Engine] = {
     "depthwise.by_channel": depthwise.by_channel,
     "fourier.filter_image": fourier.filter_image,
     "toeplitz.filter_image": toeplitz.filter_image,
+    "pointwise.blocked": pointwise.blocked,
     "pointwise.small": pointwise.small,
     "pointwise.merged": pointwise.merged,
     "pointwise.large": pointwise.large,

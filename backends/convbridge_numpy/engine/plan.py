@@ -15,13 +15,14 @@ winograd.four_by_four  only in "fast": 3x3 without stride, at least 32 channels,
 fourier.filter_image   only in "fast": one channel, few kernels of at least 27 x 27, no stride,
                        large images
 toeplitz.filter_image  one channel, few kernels, and images that are not small
+pointwise.blocked      1x1, no padding or stride, a batch beyond the cache; small products [1]_
 pointwise.small        1x1, no padding, few channels; small products [1]_
 pointwise.merged       1x1, no padding, a batch of images of few pixels
 pointwise.large        other 1x1 without padding
 im2col.planar          next to nothing to compute
 lowered.planar         few channels, small weights; small products [1]_
-lowered.channels_last  more channels, enough pixels to reorder the weights for; small
-                       products [1]_
+lowered.channels_last  more channels, enough pixels to reorder the weights for, not too
+                       narrow; small products [1]_
 im2col.channels_last   enough pixels, weights that fit the cache
 im2col.planar          the rest: few pixels, large weights
 =====================  ==================================================================
@@ -48,6 +49,9 @@ TRANSFORMED_WEIGHTS, KEPT_WEIGHTS = 2**20, 2**22
 
 #: Elements of a kernel from which on Fourier transforms take less time than products.
 LARGE_KERNEL = 27**2
+
+#: Bytes of a second-level cache, and channels of which 32 pixels and 32 outputs are still a small product.
+SECOND_CACHE, MOST_CHANNELS = 2**21, 976
 
 #: Elements of the matrix of columns below which Python takes longer than the arithmetic.
 FEW_NUMBERS = 25_000
@@ -131,6 +135,9 @@ def plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
         )
     if kernel == (1, 1) and not padded:
+        beyond = stride == (1, 1) and images * pixels * channels * item_size > SECOND_CACHE
+        if small and beyond and outputs >= 8 and channels <= MOST_CHANNELS and (outputs > 32 or channels > 256):
+            return Plan("pointwise.blocked", "pixels from beyond the cache: copied into it once, for all outputs")
         if small and outputs >= 8 and (channels <= 96 or (channels <= 256 and outputs <= 64)):
             return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
         if images > 1 and pixels <= 128 and images * pixels * channels * item_size <= 2**23:
@@ -138,10 +145,10 @@ def plan(
         return Plan("pointwise.large", "the image is the matrix")
     if depth * images * pixels <= FEW_NUMBERS:
         return Plan("im2col.planar", "so little to do that the fewest steps win")
-    if small and dilation[0] == 1:
-        if depth <= 400 and channels <= 16:
+    if small:
+        if depth <= 400 and channels <= 16 and dilation[0] == 1:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
-        if depth <= 1700 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+        if (dilation[0] == 1 or stride[0] == 1) and images * pixels >= 300:
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
     if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
         return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
