@@ -8,7 +8,8 @@ Idea
     next window down starts one row later and overlaps it. Matrix products take
     such overlapping operands as they are.
 Two layouts
-    planar          L[y][c][q][x]: for few channels. Runs of a row's outputs.
+    planar          L[y][c][q][x]: for few channels, in all or in each group. Runs
+                    of a row's outputs.
     channels last   L[x][y][q][c]: for many. Runs of kw C numbers, which copy
                     fastest, but the image must be turned first.
 Cost
@@ -32,6 +33,7 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
@@ -95,6 +97,55 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     array([[19., 25.],
            [37., 43.]])
     """
+    channels, (kh, kw), out_w = image.shape[1], window.kernel, window.outputs[1]
+    with Scratch() as scratch:
+        blocks = products.weight_blocks(weight, scratch, channels_last=False)
+        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
+        for samples, rows, pixels in _lower(image, 1, window, scratch):
+            products.multiply(blocks, pixels[:, 0], result[samples, :, rows], chunk)
+
+
+def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve images of few channels a group, all groups in one call.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, G c, H, W)
+        Any strides.
+    weight : ndarray, shape (G o, c, kh, kw)
+        Any strides.
+    window : Window
+        Not dilated along the height.
+    result : ndarray, shape (N, G o, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.ones((1, 4, 2, 2)), np.empty((1, 2, 1, 1))
+    >>> window = Window.of((2, 2), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> grouped(X, np.arange(16.0).reshape(2, 2, 2, 2), window, result)
+    >>> result.ravel()
+    array([28., 92.])
+    """
+    outputs, each, kh, kw = weight.shape
+    groups = image.shape[1] // each
+    with Scratch() as scratch:
+        kernels = scratch((groups, kh, each, kw, outputs // groups), image.dtype)
+        kernels[...] = weight.reshape(groups, -1, each, kh, kw).transpose(0, 3, 2, 4, 1)
+        matrices = kernels.reshape(groups, 1, kh * each * kw, -1).swapaxes(2, 3)
+        for samples, rows, pixels in _lower(image, groups, window, scratch):
+            own = result[samples, :, rows]
+            parts = own.reshape(len(own), groups, -1, *own.shape[2:])
+            np.matmul(matrices, pixels, out=parts.transpose(0, 1, 3, 2, 4))
+
+
+def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Iterator[tuple[slice, slice, Array]]:
+    """Lower images block by block, planar.
+
+    Yields which samples and rows of the result it is about, and the matrices
+    (samples, groups, rows, kh c kw, W').
+    """
     number, channels, height, width = image.shape
     kh, kw = window.kernel
     out_h, out_w = window.outputs
@@ -105,34 +156,32 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     if rows == out_h:  # several images at once
         images = min(number, max(1, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize)))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
-    with Scratch() as scratch:
-        blocks = products.weight_blocks(weight, scratch, channels_last=False)
-        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
-        memory = scratch((images, lowered_rows, channels, kw, out_w), image.dtype)
-        for sample in range(0, number, images):
-            lowered = memory[: min(images, number - sample)]
-            samples = slice(sample, sample + len(lowered))
-            for first in range(0, out_h, rows):
-                count = min(rows, out_h - first)
-                start = first * stride - top
-                stop = start + (count - 1) * stride + kh
-                inside = slice(max(start, 0), max(min(stop, height), 0))
-                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                lowered[:, : target.start] = 0
-                lowered[:, target.stop : stop - start] = 0
-                source = image[samples, :, inside].transpose(0, 2, 1, 3)
-                for tap, (here, there) in enumerate(columns):
-                    lowered[:, target, :, tap, : here.start] = 0
-                    lowered[:, target, :, tap, here.stop :] = 0
-                    lowered[:, target, :, tap, here] = source[..., there]
-                step_n, step_y, _, step_q, step_x = lowered.strides
-                pixels = np.lib.stride_tricks.as_strided(
-                    lowered,
-                    (len(lowered), count, kh * channels * kw, out_w),
-                    (step_n, step_y * stride, step_q, step_x),
-                    writeable=False,
-                )
-                products.multiply(blocks, pixels, result[samples, :, first : first + count], chunk)
+    divided = image.reshape(number, groups, channels // groups, height, width)
+    memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
+    for sample in range(0, number, images):
+        lowered = memory[: min(images, number - sample)]
+        samples = slice(sample, sample + len(lowered))
+        for first in range(0, out_h, rows):
+            count = min(rows, out_h - first)
+            start = first * stride - top
+            stop = start + (count - 1) * stride + kh
+            inside = slice(max(start, 0), max(min(stop, height), 0))
+            target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+            lowered[:, :, : target.start] = 0
+            lowered[:, :, target.stop : stop - start] = 0
+            source = divided[samples, :, :, inside].swapaxes(2, 3)
+            for tap, (here, there) in enumerate(columns):
+                lowered[:, :, target, :, tap, : here.start] = 0
+                lowered[:, :, target, :, tap, here.stop :] = 0
+                lowered[:, :, target, :, tap, here] = source[..., there]
+            step_n, step_g, step_y, _, step_q, step_x = lowered.strides
+            pixels = np.lib.stride_tricks.as_strided(
+                lowered,
+                (len(lowered), groups, count, kh * (channels // groups) * kw, out_w),
+                (step_n, step_g, step_y * stride, step_q, step_x),
+                writeable=False,
+            )
+            yield samples, slice(first, first + count), pixels
 
 
 def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:

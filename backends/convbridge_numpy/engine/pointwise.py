@@ -164,3 +164,34 @@ def blocked(image: Array, weight: Array, window: Window, result: Array) -> None:
                 products.multiply(
                     blocks, copy[None, None], target[sample : sample + 1, ..., first : first + size], tile
                 )
+
+
+def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Multiply group by group and image by image, all in one call.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, G c, H, W)
+        Any strides.
+    weight : ndarray, shape (G o, c, 1, 1)
+        Any strides.
+    window, result
+        As for :func:`large`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(4.0).reshape(1, 4, 1, 1), np.empty((1, 2, 1, 1))
+    >>> grouped(X, np.ones((2, 2, 1, 1)), Window.of((1, 1), (1, 1), (1, 1), NO_PADDING, (1, 1)), result)
+    >>> result.ravel()
+    array([1., 5.])
+    """
+    outputs, each = weight.shape[:2]
+    groups = image.shape[1] // each
+    used = np.ascontiguousarray(_used(image, window))
+    target = result.reshape(len(image), groups, outputs // groups, -1)
+    np.matmul(
+        products.weight_matrix(weight).reshape(groups, -1, each),
+        used.reshape(len(image), groups, each, -1),
+        out=target,
+    )
