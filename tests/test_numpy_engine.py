@@ -127,8 +127,9 @@ def test_channels_are_added_in_parts(add_from, monkeypatch):
 
 
 def test_parts_keep_tiles_wide():
-    assert lowered._channels_in_a_part(56, 64, 64, 3, 3) == 64
-    assert lowered._channels_in_a_part(56, 256, 256, 3, 3) < 256
+    assert lowered._channels_in_a_part(56, 64, 64, 3, 3, 4) == 64
+    assert lowered._channels_in_a_part(56, 256, 256, 3, 3, 4) < 256
+    assert lowered._channels_in_a_part(8, 4096, 512, 3, 3, 8) * 4096 * 9 * 8 <= 2 * plan.COPIED_WEIGHTS
     assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 

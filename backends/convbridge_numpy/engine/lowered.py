@@ -41,6 +41,7 @@ import numpy as np
 
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -216,26 +217,28 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
         shape = (own.shape[2], own.shape[3])
         part = window._replace(padding=sides, dilation=(1, window.dilation[1]), outputs=shape)
         row = shape[1] * (len(image) if shape[1] < NARROW else 1)
-        size = _channels_in_a_part(row, *weight.shape)
+        size = _channels_in_a_part(row, *weight.shape, weight.itemsize)
         for start in range(0, weight.shape[1], size):
             some = slice(start, start + size)
             _add_channels(image[:, some, first::apart], weight[:, some], part, own, add=start > 0)
 
 
 @lru_cache(maxsize=512)
-def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int) -> int:
+def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int, item_size: int) -> int:
     """Return of how many channels the products are added up at a time; ``row`` is a row of pixels in tiles.
 
     With fewer there are more pixels in a tile, but each result is read and
     written again for every part, which costs as much as :data:`ADDING`
-    multiplications.
+    multiplications. The weights of a part are copied.
     """
+    sizes = [-(-channels // parts) for parts in range(1, -(-channels // LEAST_CHANNELS) + 1)]
+    light = [size for size in sizes if size * kh * kw * outputs * item_size <= COPIED_WEIGHTS]
 
     def cost(size: int) -> float:
         chunk = products.chunk_of_pixels(row, size * kh * kw, min(outputs, products.BLOCK))
         return channels * kh * kw * products.row_cost(row, chunk) + -(-channels // size) * row * ADDING
 
-    return min((-(-channels // parts) for parts in range(1, -(-channels // LEAST_CHANNELS) + 1)), key=cost)
+    return min(light or sizes[-1:], key=cost)
 
 
 def _add_channels(image: Array, weight: Array, window: Window, result: Array, *, add: bool) -> None:
