@@ -15,16 +15,17 @@ Channels last
     has a single row. There the channels are made adjacent instead, and
     ``numpy.einsum`` multiplies runs of channels and adds them up in one pass
     for each tap, without a copy of the windows. It does so only if its innermost
-    loop is over a run: the order of the axes matters, and planar it is thirteen
-    times slower. With few channels the weights are repeated for every pixel of a
-    row, so that the whole row is a run.
+    loop is over a run: planar, where it is over the taps, it takes many times as
+    long. With few channels the weights are repeated for every pixel of a row, so
+    that the whole row is a run.
 Cost
     N C kh kw H' W' multiply-adds for each output of a group, and a copy of
     kh kw / (sh sw) times the input, which takes longer than they do with one
     channel: the weak spot of this engine. Channels last: input and output are
     turned instead.
 Memory
-    :data:`BLOCK_BYTES` of windows, or of rows and their results.
+    :data:`BLOCK_BYTES` of windows, or of rows and of their results, and the
+    repeated weights.
 Source
     L. Sifre, "Rigid-Motion Scattering for Image Classification", 2014, for the
     operation; the lowering is that of :mod:`convbridge_numpy.engine.im2col`.

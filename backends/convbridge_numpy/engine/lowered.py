@@ -53,7 +53,7 @@ BLOCK_BYTES = 3 * 2**18
 NARROW = 28
 
 #: What adding an output to another costs, in multiplications of a tile; and channels below which parts are not cut.
-ADDING, LEAST_CHANNELS = 32, 32
+ADDING, LEAST_CHANNELS = 32, 16
 
 
 def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
