@@ -8,6 +8,7 @@ exactly, and with NaN and infinities in the image.
 
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -37,20 +38,21 @@ SHAPES = [
     (3, 9, 80, (6, 7), (1, 1), (2, 3), (0, 0, 0, 0), (1, 1)),
     (1, 8, 3, (8, 8), (3, 3), (1, 1), (3, 3, 3, 3), (3, 2)),
     (2, 2, 2, (3, 2), (2, 2), (4, 4), (0, 1, 1, 0), (1, 1)),
+    (3, 70, 9, (9, 7), (3, 3), (1, 1), (1, 3, 0, 1), (2, 1)),
 ]
 
 
 def may_compute(engine, shape):
-    _, channels, _, _, kernel, _, padding, dilation = shape
+    _, channels, _, _, kernel, stride, padding, dilation = shape
     if engine.startswith("pointwise"):
         return kernel == (1, 1) and not any(padding)
-    if engine.startswith("lowered"):
-        return dilation[0] == 1
+    if engine.startswith("lowered"):  # groups as well: one of them is as good as many
+        return dilation[0] == 1 or (engine == "lowered.channels_last" and stride[0] == 1)
     if engine.startswith(("winograd", "fourier")):
         return False  # no integers come out of it: see below
     if engine.startswith("toeplitz"):
         return channels == 1 and dilation[0] == 1
-    return channels == 1 if engine.startswith("depthwise") else True
+    return channels == 1 if engine == "depthwise.channels_last" else True
 
 
 PAIRS = [(engine, shape) for engine in convolve.ENGINES for shape in SHAPES if may_compute(engine, shape)]
@@ -95,10 +97,12 @@ def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
 
 @pytest.mark.parametrize(("engine", "shape"), PAIRS)
 def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
-    for module in (im2col, lowered, toeplitz, convolve.depthwise):
+    for module in (im2col, lowered, toeplitz, convolve.depthwise, convolve.pointwise):
         monkeypatch.setattr(module, "BLOCK_BYTES", 512)
     monkeypatch.setattr(im2col, "MOST_BYTES", 512)
     monkeypatch.setattr(products, "SMALL_PRODUCT", 2000)
+    for cached in (products.chunk_of_pixels, lowered._channels_in_a_part):  # as they are here, without what is known
+        monkeypatch.setattr(sys.modules[cached.__module__], cached.__name__, cached.__wrapped__)
     X, weight, window, keywords = setting(engine, shape)
     wanted = oracle.conv2d(X, weight, **keywords)
     spread = np.zeros((*X.shape[:3], 2 * X.shape[3]), "float32")[..., ::2].transpose(0, 1, 3, 2).copy().swapaxes(2, 3)
@@ -109,6 +113,24 @@ def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
     result = np.empty((len(X), len(weight), *window.outputs), "float32")
     convolve.ENGINES[engine](spread, flipped, window, result)
     np.testing.assert_array_equal(result, wanted.astype("float32"))
+
+
+@pytest.mark.parametrize("add_from", [1, 32])
+def test_channels_are_added_in_parts(add_from, monkeypatch):
+    """Whatever is saved by it, and with images side by side."""
+    monkeypatch.setattr(lowered, "_channels_in_a_part", lambda row, *shape: add_from)
+    X, weight = whole(1, 3, 33, 6, 5), whole(2, 9, 33, 3, 3)
+    window = Window.of((6, 5), (3, 3), (1, 1), Sides(1, 1, 1, 1), (1, 1))
+    for result in (np.empty((3, 9, 6, 5), "float32"), np.empty((3, 6, 5, 9), "float32").transpose(0, 3, 1, 2)):
+        convolve.ENGINES["lowered.channels_last"](X, weight, window, result)
+        np.testing.assert_array_equal(result, oracle.conv2d(X, weight, padding=1))
+
+
+def test_parts_keep_tiles_wide():
+    assert lowered._channels_in_a_part(56, 64, 64, 3, 3, 4) == 64
+    assert lowered._channels_in_a_part(56, 256, 256, 3, 3, 4) < 256
+    assert lowered._channels_in_a_part(8, 4096, 512, 3, 3, 8) * 4096 * 9 * 8 <= 2 * plan.COPIED_WEIGHTS
+    assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -153,12 +175,44 @@ def test_winograd_only_in_fast_and_only_for_finite_images():
     np.testing.assert_array_equal(infinite, oracle.conv2d(X, weight))
 
 
-def test_depthwise_with_several_kernels_a_channel():
-    X, weight = whole(1, 2, 6, 9, 8), whole(2, 18, 1, 3, 2)
-    for stride, padding in (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3))):
-        ours = convolve.conv2d(X, weight, stride, padding, (1, 1), 6)
-        sides = (padding[:2], padding[2:])
-        np.testing.assert_array_equal(ours, oracle.conv2d(X, weight, stride=stride, padding=sides, groups=6))
+GROUPED = [name for name in convolve.ENGINES if name.startswith("depthwise") or name.endswith("grouped")]
+
+
+@pytest.mark.parametrize("small_blocks", [False, True])
+@pytest.mark.parametrize("engine", GROUPED)
+def test_groups_with_several_kernels(engine, small_blocks, monkeypatch):
+    if small_blocks:
+        for module in (lowered, convolve.depthwise):
+            monkeypatch.setattr(module, "BLOCK_BYTES", 600)
+    settings = (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3)))
+    if engine == "pointwise.grouped":
+        settings = (((1, 1), Sides(0, 0, 0, 0)), ((2, 3), Sides(0, 0, 0, 0)))
+    each = 1 if engine == "depthwise.channels_last" else 3
+    X, weight = whole(1, 2, 6 * each, 9, 8), whole(2, 18, each, 3, 2)
+    X[0, 1, 4, 4], X[1, 0, 0, 1] = 2e6, -(2**20)
+    if engine == "pointwise.grouped":
+        weight = weight[:, :, :1, :1]
+    for stride, padding in settings:
+        for channels_last in (False, True):
+            window = Window.of((9, 8), weight.shape[2:], stride, padding, (1, 1))
+            result = np.full((2, 18, *window.outputs), np.nan, "float32")
+            if channels_last:
+                result = np.full((2, *window.outputs, 18), np.nan, "float32").transpose(0, 3, 1, 2)
+            convolve.ENGINES[engine](X, weight, window, result)
+            sides = (padding[:2], padding[2:])
+            wanted = oracle.conv2d(X, weight, stride=stride, padding=sides, groups=6)
+            np.testing.assert_array_equal(result, wanted)
+
+
+def test_long_runs_of_channels(monkeypatch):
+    """A run by themselves, and repeated for every pixel of a row."""
+    X, weight = whole(1, 2, 5, 6, 7), whole(2, 5, 1, 3, 3)
+    window = Window.of((6, 7), (3, 3), (1, 1), Sides(1, 1, 1, 1), (1, 1))
+    for long in (1, 512):
+        monkeypatch.setattr(convolve.depthwise, "LONG_RUN", long)
+        result = np.empty((2, 5, 6, 7), "float32")
+        convolve.ENGINES["depthwise.channels_last"](X, weight, window, result)
+        np.testing.assert_array_equal(result, oracle.conv2d(X, weight, padding=1, groups=5))
 
 
 def test_filter_within_the_bound():

@@ -22,12 +22,16 @@ Array = np.ndarray[Any, Any]
 Engine = Callable[..., None]
 
 ENGINES: dict[str, Engine] = {
-    "depthwise.by_channel": depthwise.by_channel,
+    "depthwise.by_group": depthwise.by_group,
+    "depthwise.channels_last": depthwise.channels_last,
     "fourier.filter_image": fourier.filter_image,
     "toeplitz.filter_image": toeplitz.filter_image,
+    "pointwise.grouped": pointwise.grouped,
+    "pointwise.blocked": pointwise.blocked,
     "pointwise.small": pointwise.small,
     "pointwise.merged": pointwise.merged,
     "pointwise.large": pointwise.large,
+    "lowered.grouped": lowered.grouped,
     "lowered.planar": lowered.planar,
     "lowered.channels_last": lowered.channels_last,
     "im2col.channels_last": im2col.channels_last,

@@ -1,20 +1,31 @@
-"""Depthwise convolution: one input channel for each group.
+"""Depthwise and grouped convolution: few input channels for each group.
 
 Idea
-    With a single channel a group there is no sum over channels: each channel is
-    a product of a row (its kh kw weights) with the matrix of its own windows.
-    The windows of a few channels are copied side by side, in a block that fits
-    the cache, and one call multiplies them all.
+    A group of few channels is too little for a call of its own: each group is
+    the product of its kernels (one or a few rows of weights) with the matrix of
+    its own windows. The windows of some groups are copied side by side, in a
+    block that fits the cache, and one call multiplies them all.
 Long runs
     The image is sorted into as many images as there are steps in a stride, and
     each is taken as one long line: then every tap is one run of a line, however
     narrow the image is. Results that fall into the seam between two rows of the
     image are computed and left out.
+Channels last
+    On narrow images runs are short, and with one channel a group the product
+    has a single row. There the channels are made adjacent instead, and
+    ``numpy.einsum`` multiplies runs of channels and adds them up in one pass
+    for each tap, without a copy of the windows. It does so only if its innermost
+    loop is over a run: planar, where it is over the taps, it takes many times as
+    long. With few channels the weights are repeated for every pixel of a row, so
+    that the whole row is a run.
 Cost
-    N C kh kw H' W' multiply-adds, and a copy of kh kw / (sh sw) times the input,
-    which takes longer than they do: the weak spot of this engine.
+    N C kh kw H' W' multiply-adds for each output of a group, and a copy of
+    kh kw / (sh sw) times the input, which takes longer than they do with one
+    channel: the weak spot of this engine. Channels last: input and output are
+    turned instead.
 Memory
-    :data:`BLOCK_BYTES` of windows.
+    :data:`BLOCK_BYTES` of windows, or of rows and of their results, and the
+    repeated weights.
 Source
     L. Sifre, "Rigid-Motion Scattering for Image Classification", 2014, for the
     operation; the lowering is that of :mod:`convbridge_numpy.engine.im2col`.
@@ -31,22 +42,25 @@ from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of the windows of a block of channels.
+#: Bytes of a block.
 BLOCK_BYTES = 2**19
 
+#: Channels that are a run by themselves.
+LONG_RUN = 512
 
-def by_channel(image: Array, weight: Array, window: Window, result: Array) -> None:
-    """Convolve each channel by itself.
+
+def by_group(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve each group by itself.
 
     Parameters
     ----------
-    image : ndarray, shape (N, C, H, W)
+    image : ndarray, shape (N, G c, H, W)
         Any strides.
-    weight : ndarray, shape (C * m, 1, kh, kw)
-        ``m`` kernels for each channel.
+    weight : ndarray, shape (G o, c, kh, kw)
+        ``o`` kernels for each group of ``c`` channels.
     window : Window
         Any.
-    result : ndarray, shape (N, C * m, H', W')
+    result : ndarray, shape (N, G o, H', W')
         Overwritten.
 
     Examples
@@ -54,33 +68,37 @@ def by_channel(image: Array, weight: Array, window: Window, result: Array) -> No
     >>> from convbridge.geometry import NO_PADDING
     >>> X, result = np.ones((1, 2, 2, 2)), np.empty((1, 2, 1, 1))
     >>> window = Window.of((2, 2), (2, 2), (1, 1), NO_PADDING, (1, 1))
-    >>> by_channel(X, np.arange(8.0).reshape(2, 1, 2, 2), window, result)
+    >>> by_group(X, np.arange(8.0).reshape(2, 1, 2, 2), window, result)
     >>> result.ravel()
     array([ 6., 22.])
     """
     number, channels, height, width = image.shape
-    multiple = weight.shape[0] // channels
+    each = weight.shape[1]
+    groups = channels // each
+    multiple = len(weight) // groups
     (kh, kw), (sh, sw), (top, bottom, left, right), (dh, dw), (out_h, out_w) = window
-    kernels = np.ascontiguousarray(weight).reshape(channels, multiple, kh * kw)
+    depth = each * kh * kw
+    kernels = np.ascontiguousarray(weight).reshape(groups, multiple, depth)
     phase_h, phase_w = -(-(top + height + bottom) // sh), -(-(left + width + right) // sw)
-    row_bytes = kh * kw * phase_w * image.itemsize
+    row_bytes = depth * phase_w * image.itemsize
     rows = min(out_h, max(1, BLOCK_BYTES // row_bytes))
-    block = min(channels, max(1, BLOCK_BYTES // (row_bytes * rows))) if rows == out_h else 1
+    block = min(groups, max(1, BLOCK_BYTES // (row_bytes * rows))) if rows == out_h else 1
     # by phase of row and column: where the phase's image begins, and what it holds of the image
     phases = [(_phase(a, top, height, sh), _phase(b, left, width, sw), a, b) for a in range(sh) for b in range(sw)]
     with Scratch() as scratch:
         # behind its last row, a line goes on as far as the last window's seam may look
-        lines = scratch((block, sh, sw, phase_h * phase_w + (kw - 1) * dw // sw), image.dtype)
+        lines = scratch((block, each, sh, sw, phase_h * phase_w + (kw - 1) * dw // sw), image.dtype)
         lines[...] = 0
-        lowered = scratch((block, kh * kw, rows * phase_w), image.dtype)
+        lowered = scratch((block, depth, rows * phase_w), image.dtype)
         product = scratch((block, multiple, rows * phase_w), image.dtype)
         for sample in range(number):
-            for first in range(0, channels, block):
-                last = min(first + block, channels)
+            for first in range(0, groups, block):
+                last = min(first + block, groups)
                 size = last - first
-                planes = lines[:size, :, :, : phase_h * phase_w].reshape(size, sh, sw, phase_h, phase_w)
+                planes = lines[:size, ..., : phase_h * phase_w].reshape(size, each, sh, sw, phase_h, phase_w)
+                own = image[sample, first * each : last * each].reshape(size, each, height, width)
                 for (here_y, there_y), (here_x, there_x), a, b in phases:
-                    planes[:, a, b, here_y, here_x] = image[sample, first:last, there_y, there_x]
+                    planes[:, :, a, b, here_y, here_x] = own[:, :, there_y, there_x]
                 target = result[sample, first * multiple : last * multiple]
                 for above in range(0, out_h, rows):
                     count = min(rows, out_h - above)
@@ -89,9 +107,69 @@ def by_channel(image: Array, weight: Array, window: Window, result: Array) -> No
                     for tap in range(kh * kw):
                         (down, a), (across, b) = divmod(tap // kw * dh, sh), divmod(tap % kw * dw, sw)
                         start = (above + down) * phase_w + across
-                        taps[:, tap] = lines[:size, a, b, start : start + length]
+                        taps[:, tap :: kh * kw] = lines[:size, :, a, b, start : start + length]
                     np.matmul(kernels[first:last], taps, out=out)
                     target[:, above : above + count] = out.reshape(-1, count, phase_w)[:, :, :out_w]
+
+
+def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve each channel by itself, all of them side by side.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    weight : ndarray, shape (C m, 1, kh, kw)
+        ``m`` kernels for each channel.
+    window : Window
+        Any.
+    result : ndarray, shape (N, C m, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.ones((1, 2, 2, 2)), np.empty((1, 2, 1, 1))
+    >>> window = Window.of((2, 2), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> channels_last(X, np.arange(8.0).reshape(2, 1, 2, 2), window, result)
+    >>> result.ravel()
+    array([ 6., 22.])
+    """
+    number, channels, height, width = image.shape
+    multiple = len(weight) // channels
+    (kh, kw), (sh, sw), (top, _, left, right), (dh, dw), (out_h, out_w) = window
+    across = out_w if sw == 1 and channels < LONG_RUN else 1
+    padded_width = left + width + right
+    rows = min(out_h, max(1, (BLOCK_BYTES // (padded_width * channels * image.itemsize) - (kh - 1) * dh - 1) // sh + 1))
+    with Scratch() as scratch:
+        kernels = scratch((multiple, kh, kw, across, channels), image.dtype)
+        kernels[...] = weight.reshape(channels, multiple, kh, kw, 1).transpose(1, 2, 3, 4, 0)
+        kernels = kernels.reshape(multiple, kh, kw, across * channels)
+        strip = scratch(((rows - 1) * sh + (kh - 1) * dh + 1, padded_width, channels), image.dtype)
+        sums = scratch((rows, out_w // across, across * channels), image.dtype)
+        strip[:, :left] = 0
+        strip[:, left + width :] = 0
+        down, along, _ = strip.strides
+        seen = np.lib.stride_tricks.as_strided(
+            strip,
+            (rows, out_w // across, kh, kw, across * channels),
+            (down * sh, along * sw, down * dh, along * dw, image.itemsize),
+            writeable=False,
+        )
+        for sample in range(number):
+            for first in range(0, out_h, rows):
+                count = min(rows, out_h - first)
+                start = first * sh - top
+                stop = start + (count - 1) * sh + (kh - 1) * dh + 1
+                inside = slice(max(start, 0), max(min(stop, height), 0))
+                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+                strip[: target.start] = 0
+                strip[target.stop : stop - start] = 0
+                strip[target, left : left + width] = image[sample, :, inside].transpose(1, 2, 0)
+                for index, kernel in enumerate(kernels):
+                    np.einsum("yxpqr,pqr->yxr", seen[:count], kernel, out=sums[:count])
+                    turned = sums[:count].reshape(count, out_w, channels).transpose(2, 0, 1)
+                    result[sample, index::multiple, first : first + count] = turned
 
 
 def _phase(phase: int, before: int, size: int, stride: int) -> tuple[slice, slice]:

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides, window_size
-from convbridge_numpy.engine import convolve, im2col
+from convbridge_numpy.engine import convolve, im2col, machine
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Padded, Window, windows
@@ -101,16 +101,16 @@ def conv2d_input(
            [2., 5., 3.]])
     """
     per_group = weight.shape[1]
-    strided, one_tap = stride != (1, 1), weight.shape[2:] == (1, 1)
+    strided, one_tap, small = stride != (1, 1), weight.shape[2:] == (1, 1), machine.small_products()
     pixels = grad.shape[0] * grad.shape[2] * grad.shape[3]
     few_channels = groups == 1 and per_group < MANY_CHANNELS
     many_outputs = groups == 1 and len(weight) >= 32
     by_columns = (
         (strided and (dilation != (1, 1) or few_channels))
         or (many_outputs and few_channels and pixels >= MANY_PIXELS)
-        or (many_outputs and prod(weight.shape[2:]) >= LARGE_KERNEL and len(weight) >= 2 * per_group)
+        or (many_outputs and not small and prod(weight.shape[2:]) >= LARGE_KERNEL and len(weight) >= 2 * per_group)
     )
-    too_heavy = weight.nbytes // groups > COPIED_WEIGHTS or pixels < FEW_PIXELS
+    too_heavy = (weight.nbytes // groups > COPIED_WEIGHTS and not small) or pixels < FEW_PIXELS
     if by_columns or (too_heavy and groups == 1 and not one_tap):
         return _columns_back(weight, grad, size, stride, padding, dilation, groups)
     shape = (grad.shape[0], per_group * groups, *size)

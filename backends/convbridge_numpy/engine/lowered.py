@@ -8,17 +8,24 @@ Idea
     next window down starts one row later and overlaps it. Matrix products take
     such overlapping operands as they are.
 Two layouts
-    planar          L[y][c][q][x]: for few channels. Runs of a row's outputs.
+    planar          L[y][c][q][x]: for few channels, in all or in each group. Runs
+                    of a row's outputs.
     channels last   L[x][y][q][c]: for many. Runs of kw C numbers, which copy
                     fastest, but the image must be turned first.
 Cost
     N O C kh kw H' W' multiply-adds in small products, and a copy of kw / sw
     times the image instead of kh kw / (sh sw) times.
+Narrow images
+    lie side by side, so that a tile does not end with a row of one of them;
+    their results are then distributed.
 Memory
-    A block of rows that fits the second-level cache, and the weights.
+    A block of rows that fits the second-level cache, and the weights of those
+    channels.
 Limits
-    Rows are not dilated (columns may be). O C kh kw is small enough for tiles
-    of eight pixels.
+    Dilated rows only without a stride, and channels last: they fall apart into
+    as many images as the dilation says. A tile holds a million multiplications:
+    with large kernels of many channels those would be few pixels, so the
+    products of some channels at a time are added up.
 Source
     M. Cho, D. Brand, "MEC: Memory-efficient Convolution for Deep Neural
     Network", 2017.
@@ -26,18 +33,27 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of lowered rows: most of a second-level cache, which also holds weights and results.
-BLOCK_BYTES = 3 * 2**19
+#: Bytes of a block of lowered rows: less than half of a second-level cache, which also holds weights and results.
+BLOCK_BYTES = 3 * 2**18
+
+#: Outputs in a row below which several images share a tile.
+NARROW = 28
+
+#: What adding an output to another costs, in multiplications of a tile; and channels below which parts are not cut.
+ADDING, LEAST_CHANNELS = 32, 16
 
 
 def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
@@ -82,6 +98,55 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     array([[19., 25.],
            [37., 43.]])
     """
+    channels, (kh, kw), out_w = image.shape[1], window.kernel, window.outputs[1]
+    with Scratch() as scratch:
+        blocks = products.weight_blocks(weight, scratch, channels_last=False)
+        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
+        for samples, rows, pixels in _lower(image, 1, window, scratch):
+            products.multiply(blocks, pixels[:, 0], result[samples, :, rows], chunk)
+
+
+def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve images of few channels a group, all groups in one call.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, G c, H, W)
+        Any strides.
+    weight : ndarray, shape (G o, c, kh, kw)
+        Any strides.
+    window : Window
+        Not dilated along the height.
+    result : ndarray, shape (N, G o, H', W')
+        Overwritten.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.ones((1, 4, 2, 2)), np.empty((1, 2, 1, 1))
+    >>> window = Window.of((2, 2), (2, 2), (1, 1), NO_PADDING, (1, 1))
+    >>> grouped(X, np.arange(16.0).reshape(2, 2, 2, 2), window, result)
+    >>> result.ravel()
+    array([28., 92.])
+    """
+    outputs, each, kh, kw = weight.shape
+    groups = image.shape[1] // each
+    with Scratch() as scratch:
+        kernels = scratch((groups, kh, each, kw, outputs // groups), image.dtype)
+        kernels[...] = weight.reshape(groups, -1, each, kh, kw).transpose(0, 3, 2, 4, 1)
+        matrices = kernels.reshape(groups, 1, kh * each * kw, -1).swapaxes(2, 3)
+        for samples, rows, pixels in _lower(image, groups, window, scratch):
+            own = result[samples, :, rows]
+            parts = own.reshape(len(own), groups, -1, *own.shape[2:])
+            np.matmul(matrices, pixels, out=parts.transpose(0, 1, 3, 2, 4))
+
+
+def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Iterator[tuple[slice, slice, Array]]:
+    """Lower images block by block, planar.
+
+    Yields which samples and rows of the result it is about, and the matrices
+    (samples, groups, rows, kh c kw, W').
+    """
     number, channels, height, width = image.shape
     kh, kw = window.kernel
     out_h, out_w = window.outputs
@@ -92,34 +157,32 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     if rows == out_h:  # several images at once
         images = min(number, max(1, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize)))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
-    with Scratch() as scratch:
-        blocks = products.weight_blocks(weight, scratch, channels_last=False)
-        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2])
-        memory = scratch((images, lowered_rows, channels, kw, out_w), image.dtype)
-        for sample in range(0, number, images):
-            lowered = memory[: min(images, number - sample)]
-            samples = slice(sample, sample + len(lowered))
-            for first in range(0, out_h, rows):
-                count = min(rows, out_h - first)
-                start = first * stride - top
-                stop = start + (count - 1) * stride + kh
-                inside = slice(max(start, 0), max(min(stop, height), 0))
-                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                lowered[:, : target.start] = 0
-                lowered[:, target.stop : stop - start] = 0
-                source = image[samples, :, inside].transpose(0, 2, 1, 3)
-                for tap, (here, there) in enumerate(columns):
-                    lowered[:, target, :, tap, : here.start] = 0
-                    lowered[:, target, :, tap, here.stop :] = 0
-                    lowered[:, target, :, tap, here] = source[..., there]
-                step_n, step_y, _, step_q, step_x = lowered.strides
-                pixels = np.lib.stride_tricks.as_strided(
-                    lowered,
-                    (len(lowered), count, kh * channels * kw, out_w),
-                    (step_n, step_y * stride, step_q, step_x),
-                    writeable=False,
-                )
-                products.multiply(blocks, pixels, result[samples, :, first : first + count], chunk)
+    divided = image.reshape(number, groups, channels // groups, height, width)
+    memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
+    for sample in range(0, number, images):
+        lowered = memory[: min(images, number - sample)]
+        samples = slice(sample, sample + len(lowered))
+        for first in range(0, out_h, rows):
+            count = min(rows, out_h - first)
+            start = first * stride - top
+            stop = start + (count - 1) * stride + kh
+            inside = slice(max(start, 0), max(min(stop, height), 0))
+            target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+            lowered[:, :, : target.start] = 0
+            lowered[:, :, target.stop : stop - start] = 0
+            source = divided[samples, :, :, inside].swapaxes(2, 3)
+            for tap, (here, there) in enumerate(columns):
+                lowered[:, :, target, :, tap, : here.start] = 0
+                lowered[:, :, target, :, tap, here.stop :] = 0
+                lowered[:, :, target, :, tap, here] = source[..., there]
+            step_n, step_g, step_y, _, step_q, step_x = lowered.strides
+            pixels = np.lib.stride_tricks.as_strided(
+                lowered,
+                (len(lowered), groups, count, kh * (channels // groups) * kw, out_w),
+                (step_n, step_g, step_y * stride, step_q, step_x),
+                writeable=False,
+            )
+            yield samples, slice(first, first + count), pixels
 
 
 def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -132,7 +195,7 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
     weight : ndarray, shape (O, C, kh, kw)
         Any strides.
     window : Window
-        Not dilated along the height.
+        Along the height either dilated or with a stride.
     result : ndarray, shape (N, O, H', W')
         Overwritten.
 
@@ -146,22 +209,64 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
     array([[19., 25.],
            [37., 43.]])
     """
+    apart = window.dilation[0]
+    for phase in range(min(apart, window.outputs[0])):  # rows that lie as far apart as the kernel's are an image
+        own = result[:, :, phase::apart]
+        first = (phase - window.padding.top) % apart
+        sides = window.padding._replace(top=(first + window.padding.top - phase) // apart)
+        shape = (own.shape[2], own.shape[3])
+        part = window._replace(padding=sides, dilation=(1, window.dilation[1]), outputs=shape)
+        row = shape[1] * (len(image) if shape[1] < NARROW else 1)
+        size = _channels_in_a_part(row, *weight.shape, weight.itemsize)
+        for start in range(0, weight.shape[1], size):
+            some = slice(start, start + size)
+            _add_channels(image[:, some, first::apart], weight[:, some], part, own, add=start > 0)
+
+
+@lru_cache(maxsize=512)
+def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int, item_size: int) -> int:
+    """Return of how many channels the products are added up at a time; ``row`` is a row of pixels in tiles.
+
+    With fewer there are more pixels in a tile, but each result is read and
+    written again for every part, which costs as much as :data:`ADDING`
+    multiplications. The weights of a part are copied.
+    """
+    sizes = [-(-channels // parts) for parts in range(1, -(-channels // LEAST_CHANNELS) + 1)]
+    light = [size for size in sizes if size * kh * kw * outputs * item_size <= COPIED_WEIGHTS]
+
+    def cost(size: int) -> float:
+        chunk = products.chunk_of_pixels(row, size * kh * kw, min(outputs, products.BLOCK))
+        return channels * kh * kw * products.row_cost(row, chunk) + -(-channels // size) * row * ADDING
+
+    return min(light or sizes[-1:], key=cost)
+
+
+def _add_channels(image: Array, weight: Array, window: Window, result: Array, *, add: bool) -> None:
+    """Convolve with rows that are not dilated, and write to ``result`` or add to it."""
     number, channels, height, width = image.shape
-    kh, kw = window.kernel
-    out_h, out_w = window.outputs
+    outputs, (kh, kw), (out_h, out_w) = len(weight), window.kernel, window.outputs
     stride, (top, _, left, right) = window.stride[0], window.padding
     rows = _rows_in_a_block(window, channels * kw, image.itemsize)
     strip_rows = (rows - 1) * stride + kh
-    padded_width = left + width + right
+    images = 1
+    if rows == out_h and out_w < NARROW:  # several images side by side
+        images = min(number, max(1, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize)))
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True)
-        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2])
-        strip = scratch((strip_rows, padded_width, channels), image.dtype)
-        lowered = scratch((out_w, strip_rows, kw, channels), image.dtype)
+        strip = scratch((strip_rows, left + width + right, channels), image.dtype)
+        lowered = scratch((images, out_w, strip_rows, kw, channels), image.dtype)
+        apart = scratch((rows, images * out_w, outputs), image.dtype) if add or images > 1 else None
         strip[:, :left] = 0
         strip[:, left + width :] = 0
         step_y, step_x, step_c = strip.strides
-        for sample in range(number):
+        seen = np.lib.stride_tricks.as_strided(
+            strip,
+            (out_w, strip_rows, kw, channels),
+            (step_x * window.stride[1], step_y, step_x * window.dilation[1], step_c),
+            writeable=False,
+        )
+        for sample in range(0, number, images):
+            together = min(images, number - sample)
             for first in range(0, out_h, rows):
                 count = min(rows, out_h - first)
                 start = first * stride - top
@@ -170,19 +275,27 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
                 target = slice(inside.start - start, max(inside.stop, inside.start) - start)
                 strip[: target.start] = 0
                 strip[target.stop : needed] = 0
-                strip[target, left : left + width] = image[sample, :, inside].transpose(1, 2, 0)
-                lowered[:, :needed] = np.lib.stride_tricks.as_strided(
-                    strip,
-                    (out_w, needed, kw, channels),
-                    (step_x * window.stride[1], step_y, step_x * window.dilation[1], step_c),
-                    writeable=False,
-                )
-                across, down = lowered.strides[:2]
+                for index in range(together):
+                    strip[target, left : left + width] = image[sample + index, :, inside].transpose(1, 2, 0)
+                    lowered[index, :, :needed] = seen[:, :needed]
+                _, across, down = lowered.strides[:3]
                 pixels = np.lib.stride_tricks.as_strided(
                     lowered,
-                    (1, count, kh * kw * channels, out_w),
+                    (1, count, kh * kw * channels, together * out_w),
                     (0, down * stride, step_c, across),
                     writeable=False,
                 )
-                target_rows = result[sample : sample + 1, :, first : first + count]
-                products.multiply(blocks, pixels, target_rows, chunk)
+                chunk = products.chunk_of_pixels(together * out_w, channels * kh * kw, blocks[0].array.shape[2])
+                own = result[sample : sample + together, :, first : first + count]
+                if apart is None:
+                    products.multiply(blocks, pixels, own, chunk)
+                    continue
+                product = apart.reshape(-1)[: own.size].reshape(1, outputs, count, together * out_w)
+                if result.strides[1] < result.strides[3]:  # laid out as the result
+                    product = product.reshape(1, count, together * out_w, outputs).transpose(0, 3, 1, 2)
+                products.multiply(blocks, pixels, product, chunk)
+                parts = product.reshape(outputs, count, together, out_w).transpose(2, 0, 1, 3)
+                if add:
+                    np.add(own, parts, out=own)
+                else:
+                    own[...] = parts

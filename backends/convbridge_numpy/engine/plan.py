@@ -4,27 +4,32 @@
 same way, and anyone can ask why. The rows, of which the first that fits is
 taken (P is the number of output pixels of the whole batch):
 
-=====================  ==================================================================
-engine                 where
-=====================  ==================================================================
-depthwise.by_channel   one input channel for each group
-grouped                other groups: each is planned by itself
-winograd.four_by_four  only in "fast": 3x3 without stride, at least 32 channels, images of
-                       at least 20 x 20; large weights from 24 x 24 on, and only in a layer,
-                       which keeps them transformed
-fourier.filter_image   only in "fast": one channel, few kernels of at least 27 x 27, no stride,
-                       large images
-toeplitz.filter_image  one channel, few kernels, and images that are not small
-pointwise.small        1x1, no padding, few channels; small products [1]_
-pointwise.merged       1x1, no padding, a batch of images of few pixels
-pointwise.large        other 1x1 without padding
-im2col.planar          next to nothing to compute
-lowered.planar         few channels, small weights; small products [1]_
-lowered.channels_last  more channels, enough pixels to reorder the weights for; small
-                       products [1]_
-im2col.channels_last   enough pixels, weights that fit the cache
-im2col.planar          the rest: few pixels, large weights
-=====================  ==================================================================
+=======================  ==================================================================
+engine                   where
+=======================  ==================================================================
+depthwise.channels_last  one input channel for each group, many groups, narrow results
+pointwise.grouped        few channels a group, 1x1 without stride or padding
+lowered.grouped          few channels a group
+depthwise.by_group       one or few channels a group otherwise: narrow results of few channels,
+                         wide results of one, dilated rows
+grouped                  other groups: each is planned by itself
+winograd.four_by_four    only in "fast": 3x3 without stride, at least 32 channels, images of
+                         at least 20 x 20; large weights from 24 x 24 on, and only in a layer,
+                         which keeps them transformed
+fourier.filter_image     only in "fast": one channel, few kernels of at least 27 x 27, no stride,
+                         large images
+toeplitz.filter_image    one channel, few kernels, and images that are not small
+pointwise.blocked        1x1, no padding or stride, a batch beyond the cache; small products [1]_
+pointwise.small          1x1, no padding, few channels; small products [1]_
+pointwise.merged         1x1, no padding, a batch of images of few pixels
+pointwise.large          other 1x1 without padding
+im2col.planar            next to nothing to compute
+lowered.planar           few channels, small weights; small products [1]_
+lowered.channels_last    more channels, enough pixels to reorder the weights for, not too
+                         narrow; small products [1]_
+im2col.channels_last     enough pixels, weights that fit the cache
+im2col.planar            the rest: few pixels, large weights
+=======================  ==================================================================
 
 .. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
    that they are fast: OpenBLAS on AVX-512, one thread.
@@ -48,6 +53,15 @@ TRANSFORMED_WEIGHTS, KEPT_WEIGHTS = 2**20, 2**22
 
 #: Elements of a kernel from which on Fourier transforms take less time than products.
 LARGE_KERNEL = 27**2
+
+#: Bytes of a second-level cache, and channels of which 32 pixels and 32 outputs are still a small product.
+SECOND_CACHE, MOST_CHANNELS = 2**21, 976
+
+#: Channels in a group up to which all groups are computed together.
+FEW_IN_A_GROUP = 24
+
+#: Weights that are repeated for every pixel of a row, where kernels have one channel.
+COPIED_KERNELS = 2**19
 
 #: Elements of the matrix of columns below which Python takes longer than the arithmetic.
 FEW_NUMBERS = 25_000
@@ -113,9 +127,7 @@ def plan(
     'pointwise.large'
     """
     if groups > 1:
-        if groups == channels:
-            return Plan("depthwise.by_channel", "one input channel a group: nothing to multiply matrices for")
-        return Plan("grouped", "every group is a convolution of its own")
+        return _plan_groups(channels // groups, groups, kernel, out_size, stride, dilation, padded)
     pixels = out_size[0] * out_size[1]
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
@@ -131,6 +143,9 @@ def plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
         )
     if kernel == (1, 1) and not padded:
+        beyond = stride == (1, 1) and images * pixels * channels * item_size > SECOND_CACHE
+        if small and beyond and outputs >= 8 and channels <= MOST_CHANNELS and (outputs > 32 or channels > 256):
+            return Plan("pointwise.blocked", "pixels from beyond the cache: copied into it once, for all outputs")
         if small and outputs >= 8 and (channels <= 96 or (channels <= 256 and outputs <= 64)):
             return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
         if images > 1 and pixels <= 128 and images * pixels * channels * item_size <= 2**23:
@@ -138,11 +153,31 @@ def plan(
         return Plan("pointwise.large", "the image is the matrix")
     if depth * images * pixels <= FEW_NUMBERS:
         return Plan("im2col.planar", "so little to do that the fewest steps win")
-    if small and dilation[0] == 1:
-        if depth <= 400 and channels <= 16:
+    if small:
+        if depth <= 400 and channels <= 16 and dilation[0] == 1:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
-        if depth <= 1700 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+        if (dilation[0] == 1 or stride[0] == 1) and images * pixels >= 300:
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
     if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
         return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
     return Plan("im2col.planar", "the weights serve as they are")
+
+
+def _plan_groups(
+    each: int, groups: int, kernel: Pair, out_size: Pair, stride: Pair, dilation: Pair, padded: bool
+) -> Plan:
+    """Choose for several groups of ``each`` channels."""
+    taps, width = kernel[0] * kernel[1], out_size[1]
+    if each == 1:
+        run = groups * (width if stride[1] == 1 else 1)
+        narrow = width <= 16 or (taps >= 25 and width <= 32)
+        if groups >= 32 and narrow and taps * run <= COPIED_KERNELS:
+            return Plan("depthwise.channels_last", f"{width} pixels in a row, {groups} channels: the longer runs")
+        return Plan("depthwise.by_group", "one input channel a group: nothing to multiply matrices for")
+    if each <= FEW_IN_A_GROUP:
+        if kernel == stride == (1, 1) and not padded:
+            return Plan("pointwise.grouped", "the image is a matrix for each group")
+        if dilation[0] == 1 and width > 10:
+            return Plan("lowered.grouped", f"{each} channels a group: one call for all groups")
+        return Plan("depthwise.by_group", f"{each} channels a group: one call for many groups, with rows joined")
+    return Plan("grouped", "every group is a convolution of its own")

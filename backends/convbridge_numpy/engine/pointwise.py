@@ -8,7 +8,8 @@ Idea
 Cost
     N O C H' W' multiply-adds.
 Memory
-    None; with a stride or a merged batch, a copy of what is used of the input.
+    None; with a stride or a merged batch, a copy of what is used of the input;
+    :data:`BLOCK_BYTES` of pixels.
 Source
     *Dive into Deep Learning*, "Multiple Input and Multiple Output Channels".
 """
@@ -24,6 +25,12 @@ from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
+
+#: Bytes of a block of pixels: a quarter of a second-level cache.
+BLOCK_BYTES = 2**19
+
+#: Outputs in a block of weights for such pixels: more leaves fewer pixels in a tile.
+BLOCK = 32
 
 
 def _used(image: Array, window: Window) -> Array:
@@ -119,5 +126,72 @@ def small(image: Array, weight: Array, window: Window, result: Array) -> None:
             copy[...] = used
             used = copy
         pixels = used.reshape(number, channels, count)
-        chunk = products.chunk_of_pixels(count, channels, blocks[0].array.shape[2])
+        chunk = products.chunk_of_pixels(count, channels, blocks[0].array.shape[2], across=True)
         products.multiply(blocks, pixels[:, None], result.reshape(number, outputs, 1, count), chunk)
+
+
+def blocked(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Multiply in small products, block by block of pixels.
+
+    Parameters
+    ----------
+    image, weight, window, result
+        As for :func:`large`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(8.0).reshape(1, 2, 2, 2), np.empty((1, 1, 2, 2))
+    >>> blocked(X, np.ones((1, 2, 1, 1)), Window.of((2, 2), (1, 1), (1, 1), NO_PADDING, (1, 1)), result)
+    >>> result[0, 0]
+    array([[ 4.,  6.],
+           [ 8., 10.]])
+    """
+    number, (outputs, channels) = len(image), weight.shape[:2]
+    used, count = _used(image, window), window.outputs[0] * window.outputs[1]
+    pixels = used.reshape(number, channels, count)
+    target = result.reshape(number, outputs, 1, count)
+    with Scratch() as scratch:
+        blocks = products.weight_blocks(weight, scratch, channels_last=False, block=BLOCK)
+        tile = products.chunk_of_pixels(min(count, 64), channels, blocks[0].array.shape[2], across=True)
+        size = max(1, BLOCK_BYTES // (channels * image.itemsize * tile)) * tile
+        memory = scratch((channels * min(size, count),), image.dtype)
+        for sample in range(number):
+            for first in range(0, count, size):
+                part = pixels[sample, :, first : first + size]
+                copy = memory[: part.size].reshape(part.shape)
+                copy[...] = part
+                products.multiply(
+                    blocks, copy[None, None], target[sample : sample + 1, ..., first : first + size], tile
+                )
+
+
+def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Multiply group by group and image by image, all in one call.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, G c, H, W)
+        Any strides.
+    weight : ndarray, shape (G o, c, 1, 1)
+        Any strides.
+    window, result
+        As for :func:`large`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.arange(4.0).reshape(1, 4, 1, 1), np.empty((1, 2, 1, 1))
+    >>> grouped(X, np.ones((2, 2, 1, 1)), Window.of((1, 1), (1, 1), (1, 1), NO_PADDING, (1, 1)), result)
+    >>> result.ravel()
+    array([1., 5.])
+    """
+    outputs, each = weight.shape[:2]
+    groups = image.shape[1] // each
+    used = np.ascontiguousarray(_used(image, window))
+    target = result.reshape(len(image), groups, outputs // groups, -1)
+    np.matmul(
+        products.weight_matrix(weight).reshape(groups, -1, each),
+        used.reshape(len(image), groups, each, -1),
+        out=target,
+    )

@@ -15,6 +15,7 @@ Memory
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,9 @@ Array = np.ndarray[Any, Any]
 
 #: Outputs in a block of weights.
 BLOCK = 64
+
+#: Pixels in a tile at most: more would not stay in the first-level cache.
+MOST_PIXELS = 128
 
 
 class Block(NamedTuple):
@@ -111,7 +115,8 @@ def weight_blocks(weight: Array, scratch: Scratch, *, channels_last: bool, block
     return blocks
 
 
-def chunk_of_pixels(pixels: int, depth: int, outputs: int) -> int:
+@lru_cache(maxsize=512)
+def chunk_of_pixels(pixels: int, depth: int, outputs: int, *, across: bool = False) -> int:
     """Choose how many pixels a tile has.
 
     Parameters
@@ -122,31 +127,69 @@ def chunk_of_pixels(pixels: int, depth: int, outputs: int) -> int:
         K.
     outputs : int
         In a block of weights.
+    across : bool
+        Whether the pixels are adjacent in memory, else K.
 
     Returns
     -------
     int
-        The kernels work on eight pixels at a time; so multiples of eight, the
-        larger the better, with as few pixels as possible left over.
+        As many as fit a small product, with the row's end in mind.
 
     Examples
     --------
-    >>> chunk_of_pixels(56, 576, 64), chunk_of_pixels(55, 64, 64)
-    (24, 55)
+    >>> chunk_of_pixels(56, 576, 64), chunk_of_pixels(56, 147, 32, across=True)
+    (24, 56)
     """
-    most = max(1, SMALL_PRODUCT // (depth * outputs))
-    if pixels <= most and pixels <= 64:
-        return pixels
-    candidates = list(range(8, min(most, 128, pixels) + 1, 8)) or [min(most, pixels)]
-
-    def cost(size: int) -> float:
-        whole, rest = divmod(pixels, size)
-        return whole * (size + 1.0) + (-(-rest // 8) * 8 + 1.0 if rest else 0.0)
-
-    return min(candidates, key=lambda size: (cost(size), -size))
+    most = min(pixels, max(1, SMALL_PRODUCT // (depth * outputs)))
+    step = 16 if across else 4
+    candidates: set[int] = {*range(step, min(most, MOST_PIXELS) + 1, step)}
+    if most == pixels <= MOST_PIXELS or not candidates:
+        candidates.add(most)
+    costs = {size: (row_cost(pixels, size, across=across), -size) for size in candidates}
+    return min(candidates, key=costs.__getitem__)
 
 
-def multiply(blocks: list[Block], pixels: Array, result: Array, chunk: int, part: slice = slice(None)) -> None:
+def row_cost(pixels: int, size: int, *, across: bool = False) -> float:
+    """Estimate what a row of tiles costs, in units of a pixel of a perfect tile.
+
+    Parameters
+    ----------
+    pixels : int
+        In the row.
+    size : int
+        In a tile; the last one has what is left.
+    across : bool
+        As for :func:`chunk_of_pixels`.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    Each tile costs a call. Where K is adjacent, the vectors hold outputs, and
+    the kernels take four pixels at a time: one, two or three that are left over
+    cost about as much as four. Where pixels are adjacent, the vectors hold
+    pixels, and work in pairs of sixteen.
+
+    Examples
+    --------
+    >>> row_cost(56, 8), row_cost(56, 54) > row_cost(56, 28)
+    (63.0, True)
+    """
+    whole, rest = divmod(pixels, size)
+
+    def cost(count: int) -> float:
+        if not count:
+            return 0.0
+        if across:
+            return 32 * (count // 32) + (20 if 0 < count % 32 <= 16 else 32 if count % 32 else 0) + 2
+        return count // 4 * 4 + (0.0, 3.0, 3.0, 5.0)[count % 4] + 1
+
+    return whole * cost(size) + cost(rest)
+
+
+def multiply(blocks: list[Block], pixels: Array, result: Array, chunk: int) -> None:
     """Multiply all blocks of weights with all pixels.
 
     Parameters
@@ -159,8 +202,6 @@ def multiply(blocks: list[Block], pixels: Array, result: Array, chunk: int, part
         Overwritten.
     chunk : int
         Pixels in a tile.
-    part : slice
-        The part of the weights' K to use, as much as ``pixels`` has.
 
     Examples
     --------
@@ -174,7 +215,7 @@ def multiply(blocks: list[Block], pixels: Array, result: Array, chunk: int, part
     images, rows, _, count = pixels.shape
     whole = count // chunk * chunk
     for first, last, array in blocks:
-        weights = array[:, part].transpose(0, 2, 1)
+        weights = array.transpose(0, 2, 1)
         number, outputs, depth = weights.shape
         target = result[:, first:last]
         if whole:
