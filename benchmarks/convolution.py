@@ -5,7 +5,8 @@ cores); ``--quick`` a part of every table in about a minute; ``--only`` some of
 them. What is called is the backend's operator, not the facade, whose own cost
 is measured elsewhere; ``--facade`` calls ``convbridge.conv2d`` instead, and
 ``--layer`` a ``convbridge.Conv2D``, which in "fast" keeps what engines make of
-its weights (forward, unseen, depthwise, grouped). Sizes are in :mod:`shapes`, how time is taken in :mod:`timing`.
+its weights (forward, unseen, depthwise, grouped). Sizes are in :mod:`shapes`,
+how time is taken in :mod:`timing`.
 
 Tables
     forward     45 layers of networks, batches of 1 and 8, and two networks' sums

@@ -14,7 +14,7 @@ import convbridge
 from convbridge import selection
 from convbridge.cli import main
 from convbridge.errors import ArgumentError, ShapeError
-from convbridge.parity import bounds, bounds_fast, oracle, run_matrix
+from convbridge.parity import bounds, bounds_fast, fuzz, oracle, run_matrix
 from convbridge.parity.cases import random_cases
 from convbridge.parity.choose import chooser
 from convbridge.parity.expected import expected, relaxed
@@ -355,6 +355,32 @@ def test_the_planner_takes_larger_weights_that_are_kept():
     assert plan.plan(*shape, padded=True, kept=True).engine != "winograd.four_by_four"
 
 
+@pytest.mark.parametrize(("channels", "outputs", "batch", "size"), [(128, 130, 1, 12), (128, 128, 2, 8)])
+def test_a_layer_of_many_channels_takes_small_tiles_for_small_images(channels, outputs, batch, size):
+    layer, X = make_layer(in_channels=channels, out_channels=outputs, padding=1), normal(1, batch, channels, size, size)
+    wanted = oracle.conv2d(X, layer.weight, layer.bias, padding=1)
+    with convbridge.use_precision("fast"):
+        for _ in range(2):
+            with selection.watch_trades() as noted:
+                Y = layer(X)
+            bound = bounds_fast.conv2d_bound(noted, X, layer.weight, layer.bias, dtype="float32", padding=1)
+            assert noted == {bounds_fast.WINOGRAD_TWO}
+            assert (np.abs(Y - wanted) <= bound).all()
+        large = normal(1, 1, channels, 40, 40)
+        with selection.watch_trades() as noted:
+            layer(large)  # another form of the same weights
+        assert noted == {bounds_fast.WINOGRAD}
+        layer.weight *= 2
+        assert (
+            np.abs(layer(X) - layer.bias[:, None, None] - 2 * (wanted - layer.bias[:, None, None])) <= 3 * bound
+        ).all()
+        X[0, 5, 3, 3] = np.inf
+        with selection.watch_trades() as noted:
+            Y = layer(X)
+        assert noted == set()
+        assert np.isfinite(Y[0, :, 6:]).all()
+
+
 # --------------------------------------------------------------------------- the matrix
 
 
@@ -418,3 +444,15 @@ def test_the_command(capsys):
     assert "--precision must be exact or fast, not 'turbo'" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(ArgumentError, match="precision must be"):
         run_matrix(["numpy"], precision="turbo")
+
+
+def test_the_fuzz_in_fast(capsys, monkeypatch):
+    summary = fuzz.run(["numpy"], 12, 0, precision="fast")
+    found = summary.backends["numpy"]
+    assert (found.cases, summary.failures) == (12, [])
+    assert found.traded >= 4
+    assert "traded accuracy for speed" in str(summary)
+    assert fuzz.main(["--precision", "fast", "--backends", "numpy", "--only", "0", "--cases", "1"]) == 0
+    monkeypatch.setitem(bounds_fast._TRANSFORMS, 4, tuple(matrix / 1000 for matrix in bounds_fast._TRANSFORMS[4]))
+    summary = fuzz.run(["numpy"], 12, 0, precision="fast")
+    assert "--precision fast --backends numpy" in str(summary.failures[0])
