@@ -47,7 +47,8 @@ def random_fast_case(seed: int, number: int) -> Case:
     if rng.random() < 0.15:
         kernel, size = tuple(rng.integers(27, 33, 2).tolist()), tuple(rng.integers(150, 170, 2).tolist())
     else:
-        per_group, outputs, size = *rng.integers(32, 49, 2).tolist(), tuple(rng.integers(20, 33, 2).tolist())
+        per_group, outputs = rng.integers(32, 49, 2).tolist()
+        size = tuple(rng.integers(20, 33, 2).tolist())
         groups = 2 if rng.random() < 0.2 else 1
         change = rng.random()
         if change < 0.05:
