@@ -453,6 +453,7 @@ def test_the_fuzz_in_fast(capsys, monkeypatch):
     found = fuzz.run(["numpy"], 2, 0, precision="fast")
     assert (found.backends["numpy"].traded, found.failures) == (2, [])
     assert "2 traded accuracy for speed" in str(found)
-    monkeypatch.setitem(bounds_fast._TRANSFORMS, 4, tuple(matrix / 1000 for matrix in bounds_fast._TRANSFORMS[4]))
+    right = winograd._outputs_along_columns
+    monkeypatch.setattr(winograd, "_outputs_along_columns", lambda *arguments: right(*arguments) * np.float32(1.001))
     assert fuzz.main(["--precision", "fast", "--backends", "numpy", "--only", "10", "--cases", "1"]) == 1
     assert "--precision fast --backends numpy" in capsys.readouterr().out
