@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,10 +15,11 @@ import convbridge
 from convbridge import selection
 from convbridge.cli import main
 from convbridge.errors import ArgumentError, ShapeError
-from convbridge.parity import bounds, bounds_fast, oracle, run_matrix
+from convbridge.parity import bounds, bounds_fast, fuzz, oracle, run_matrix
 from convbridge.parity.cases import random_cases
 from convbridge.parity.choose import chooser
 from convbridge.parity.expected import expected, relaxed
+from convbridge.parity.fast_cases import random_fast_case
 from convbridge.parity.gradient_cases import random_gradient_cases
 from convbridge.parity.lattice import lattice
 from convbridge.parity.observe import judge_outcome, judge_pair, observe
@@ -69,7 +71,7 @@ def test_values_are_within_the_bound_of_the_engine_that_ran(seed):
     weight, bias = normal(seed + 1, outputs * groups, channels, 3, 3, dtype=dtype), normal(seed, outputs * groups)
     bias = bias.astype(dtype)
     Y, noted = fast(X, weight, bias, padding=padding, groups=groups)
-    assert noted == {winograd.NAME}
+    assert noted == {winograd.FOUR.name}
     wanted = oracle.conv2d(X, weight, bias, padding=padding, groups=groups)
     bound = bounds_fast.conv2d_bound(noted, X, weight, bias, dtype=dtype, padding=padding, groups=groups)
     apart = np.abs(Y - wanted)
@@ -104,7 +106,7 @@ def test_the_largest_numbers_that_stay_finite():
     X[0, :, :, ::2] = 1e32 * np.sign(X[0, :, :, ::2])
     weight[...] = np.sign(weight)
     Y, noted = fast(X, weight)
-    assert noted == {winograd.NAME}
+    assert noted == {winograd.FOUR.name}
     assert (np.abs(Y - oracle.conv2d(X, weight)) <= bounds_fast.winograd_bound(X, weight, dtype="float32")).all()
 
 
@@ -113,7 +115,7 @@ def test_underflow_is_in_the_bound(scale):
     X, weight = normal(0, 1, 32, 22, 22) * np.float32(scale), normal(1, 32, 32, 3, 3) * np.float32(scale)
     for image, kernels in ((X, weight), (normal(0, 1, 32, 22, 22), weight), (X, normal(1, 32, 32, 3, 3))):
         Y, noted = fast(image, kernels)
-        assert noted == {winograd.NAME}
+        assert noted == {winograd.FOUR.name}
         bound = bounds_fast.winograd_bound(image, kernels, dtype="float32")
         assert (np.abs(Y - oracle.conv2d(image, kernels)) <= bound).all()
 
@@ -146,7 +148,7 @@ def test_large_kernels_by_fourier(dtype, size, kernel, padding):
 
 
 def make_layer(**more):
-    options = {"in_channels": 32, "out_channels": 32, "seed": 0, "backend": "numpy", **more}
+    options = {"in_channels": 64, "out_channels": 64, "seed": 0, "backend": "numpy", **more}
     return convbridge.Conv2D(kernel_size=3, **options)
 
 
@@ -157,9 +159,9 @@ class Counted:
         self.count = 0
         transform = winograd.transform_weights
 
-        def counting(weight):
+        def counting(*arguments):
             self.count += 1
-            return transform(weight)
+            return transform(*arguments)
 
         monkeypatch.setattr(winograd, "transform_weights", counting)
 
@@ -213,7 +215,7 @@ CHANGES += [write_through_a_view, swap_two]
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_layer_notices_every_change_of_its_weights(change, monkeypatch):
-    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 32, 24, 24)
+    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 24, 24)
     with convbridge.use_precision("fast"):
         layer(X)
         Y = layer(X)
@@ -226,8 +228,8 @@ def test_a_layer_notices_every_change_of_its_weights(change, monkeypatch):
 
 
 def test_a_layer_keeps_every_group(monkeypatch):
-    counted, layer, X = Counted(monkeypatch), make_layer(in_channels=64), normal(1, 2, 64, 24, 24)
-    grouped = make_layer(in_channels=64, out_channels=64, groups=2)
+    counted, layer, X = Counted(monkeypatch), make_layer(in_channels=128), normal(1, 2, 128, 24, 24)
+    grouped = make_layer(in_channels=128, out_channels=128, groups=2)
     with convbridge.use_precision("fast"):
         for one in (layer, grouped):
             one(X)
@@ -242,7 +244,7 @@ def test_a_layer_keeps_every_group(monkeypatch):
 
 
 def test_copies_of_a_layer_are_on_their_own():
-    layer, X = make_layer(), normal(1, 1, 32, 24, 24)
+    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
     with convbridge.use_precision("fast"):
         layer(X)
     size = len(pickle.dumps(layer.weight))
@@ -255,7 +257,7 @@ def test_copies_of_a_layer_are_on_their_own():
 
 
 def test_in_exact_a_layer_keeps_nothing_and_is_exact(monkeypatch):
-    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 32, 24, 24)
+    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 24, 24)
     before = layer(X)
     assert counted.count == 0
     with convbridge.use_precision("fast"):
@@ -265,7 +267,7 @@ def test_in_exact_a_layer_keeps_nothing_and_is_exact(monkeypatch):
 
 
 def test_a_layer_of_other_dtypes():
-    layer, X = make_layer(), normal(1, 1, 32, 24, 24, dtype="float64")
+    layer, X = make_layer(), normal(1, 1, 64, 24, 24, dtype="float64")
     assert same_as_without(layer, X.astype("float32"))
     assert same_as_without(layer, X)
     assert same_as_without(layer, X.astype("float16"))
@@ -275,13 +277,13 @@ def test_a_layer_of_other_dtypes():
 def test_a_call_that_fails_leaves_nothing_behind():
     layer = make_layer()
     with convbridge.use_precision("fast"), pytest.raises(ShapeError):
-        layer(np.zeros((1, 32, 2, 2), "float32"))
+        layer(np.zeros((1, 64, 2, 2), "float32"))
     assert kept.KEPT.get() is None
 
 
 def test_weights_that_change_while_threads_compute():
     """Each result belongs to one of the two weights that the layer had, never to a mixture."""
-    layer, X = make_layer(use_bias=False), normal(1, 1, 32, 24, 24)
+    layer, X = make_layer(use_bias=False), normal(1, 1, 64, 24, 24)
     both = [layer.weight, layer.weight[::-1] * 2]
     wanted = [fast(X, weight)[0] for weight in both]
     finished, wrong, done = [], [], threading.Event()
@@ -312,7 +314,7 @@ def test_weights_that_change_while_threads_compute():
 
 
 def test_threads_with_layers_of_their_own():
-    X, finished, wrong = normal(1, 1, 32, 24, 24), [], []
+    X, finished, wrong = normal(1, 1, 64, 24, 24), [], []
 
     def compute(seed):
         layer = make_layer(seed=seed)
@@ -353,6 +355,32 @@ def test_the_planner_takes_larger_weights_that_are_kept():
     assert plan.plan(*shape, padded=True, fast=True, kept=True).engine == "winograd.four_by_four"
     assert plan.plan(*shape, padded=True, fast=True).engine != "winograd.four_by_four"
     assert plan.plan(*shape, padded=True, kept=True).engine != "winograd.four_by_four"
+
+
+@pytest.mark.parametrize(("channels", "outputs", "batch", "size"), [(128, 130, 1, 12), (128, 128, 2, 8)])
+def test_a_layer_of_many_channels_takes_small_tiles_for_small_images(channels, outputs, batch, size):
+    layer, X = make_layer(in_channels=channels, out_channels=outputs, padding=1), normal(1, batch, channels, size, size)
+    wanted = oracle.conv2d(X, layer.weight, layer.bias, padding=1)
+    with convbridge.use_precision("fast"):
+        for _ in range(2):
+            with selection.watch_trades() as noted:
+                Y = layer(X)
+            bound = bounds_fast.conv2d_bound(noted, X, layer.weight, layer.bias, dtype="float32", padding=1)
+            assert noted == {bounds_fast.WINOGRAD_TWO}
+            assert (np.abs(Y - wanted) <= bound).all()
+        large = normal(1, 1, channels, 40, 40)
+        with selection.watch_trades() as noted:
+            layer(large)  # another form of the same weights
+        assert noted == {bounds_fast.WINOGRAD}
+        layer.weight *= 2
+        assert (
+            np.abs(layer(X) - layer.bias[:, None, None] - 2 * (wanted - layer.bias[:, None, None])) <= 3 * bound
+        ).all()
+        X[0, 5, 3, 3] = np.inf
+        with selection.watch_trades() as noted:
+            Y = layer(X)
+        assert noted == set()
+        assert np.isfinite(Y[0, :, 6:]).all()
 
 
 # --------------------------------------------------------------------------- the matrix
@@ -418,3 +446,14 @@ def test_the_command(capsys):
     assert "--precision must be exact or fast, not 'turbo'" in " ".join(capsys.readouterr().err.split())
     with pytest.raises(ArgumentError, match="precision must be"):
         run_matrix(["numpy"], precision="turbo")
+
+
+def test_the_fuzz_in_fast(capsys, monkeypatch):
+    monkeypatch.setattr(fuzz, "random_fast_cases", lambda count, seed: map(partial(random_fast_case, seed), (10, 12)))
+    found = fuzz.run(["numpy"], 2, 0, precision="fast")
+    assert (found.backends["numpy"].traded, found.failures) == (2, [])
+    assert "2 traded accuracy for speed" in str(found)
+    right = winograd._outputs_along_columns
+    monkeypatch.setattr(winograd, "_outputs_along_columns", lambda *arguments: right(*arguments) * np.float32(1.001))
+    assert fuzz.main(["--precision", "fast", "--backends", "numpy", "--only", "10", "--cases", "1"]) == 1
+    assert "--precision fast --backends numpy" in capsys.readouterr().out

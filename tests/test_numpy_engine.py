@@ -14,7 +14,19 @@ import threading
 import numpy as np
 import pytest
 from convbridge_numpy import ops
-from convbridge_numpy.engine import arena, convolve, gradients, im2col, lowered, machine, plan, pool, products, toeplitz
+from convbridge_numpy.engine import (
+    arena,
+    convolve,
+    gradients,
+    im2col,
+    lowered,
+    machine,
+    plan,
+    pool,
+    products,
+    toeplitz,
+    winograd,
+)
 from convbridge_numpy.engine.window import Window
 
 import convbridge
@@ -66,8 +78,11 @@ def setting(engine, shape, dtype="float32"):
     return X, weight, window, keywords
 
 
+WINOGRAD = {4: "winograd.four_by_four", 2: "winograd.two_by_two"}
+
+
 def test_every_engine_computes_something_here():
-    assert {engine for engine, _ in PAIRS} == set(convolve.ENGINES) - {"winograd.four_by_four", "fourier.filter_image"}
+    assert {engine for engine, _ in PAIRS} == set(convolve.ENGINES) - {*WINOGRAD.values(), "fourier.filter_image"}
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -133,33 +148,59 @@ def test_parts_keep_tiles_wide():
     assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 
+#: How Winograd's engine cuts its work: as usual, in the smallest blocks, all weights at once.
+CUTS = {
+    "usual": {},
+    "blocks": {"BLOCK_BYTES": 1, "ENOUGH_TILES": 1, "CHUNK": 4, "SMALL_PRODUCT": 9000},
+    "images": {"BLOCK_BYTES": 10 * 2**20},
+    "whole": {"WHOLE_CHANNELS": 1, "WHOLE_TILES": 1},
+}
+
+
+@pytest.mark.parametrize("tile", WINOGRAD)
+@pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("padding", [(0, 0, 0, 0), (1, 1, 1, 1), (0, 3, 2, 1)])
-@pytest.mark.parametrize("size", [(20, 23), (6, 5), (3, 9)])
-def test_winograd_within_its_own_bound(dtype, padding, size):
+@pytest.mark.parametrize(
+    ("padding", "size"),
+    [((0, 0, 0, 0), (20, 23)), ((1, 1, 1, 1), (6, 5)), ((0, 3, 2, 1), (3, 9)), ((2, 1, 0, 9), (19, 34))],
+)
+def test_winograd_within_its_own_bound(tile, cut, dtype, padding, size, monkeypatch):
+    for name, value in CUTS[cut].items():
+        monkeypatch.setattr(winograd, name, value)
     rng = np.random.default_rng(0)
-    X = (rng.standard_normal((2, 33, *size)) * 10.0 ** rng.integers(-3, 4, (2, 33, 1, 1))).astype(dtype)
-    weight = rng.standard_normal((35, 33, 3, 3)).astype(dtype)
+    X = (rng.standard_normal((3, 33, *size)) * 10.0 ** rng.integers(-3, 4, (3, 33, 1, 1))).astype(dtype)
+    weight = rng.standard_normal((99, 33, 3, 3)).astype(dtype)
     window = Window.of(size, (3, 3), (1, 1), Sides(*padding), (1, 1))
-    result = np.full((2, 35, *window.outputs), np.nan, dtype)
-    convolve.ENGINES["winograd.four_by_four"](X, weight, window, result)
+    result = np.full((3, 99, *window.outputs), np.nan, dtype)
+    convolve.ENGINES[WINOGRAD[tile]](X, weight, window, result)
     sides = (padding[:2], padding[2:])
-    difference = np.abs(result - oracle.conv2d(X, weight, padding=sides))
-    bound = bounds_fast.winograd_bound(X, weight, dtype=dtype, padding=sides)
-    assert (difference <= bound).all()
-    assert (np.abs(result * 1.01 - oracle.conv2d(X, weight, padding=sides)) > bound).any()
+    wanted = oracle.conv2d(X, weight, padding=sides)
+    bound = bounds_fast.winograd_bound(X, weight, dtype=dtype, padding=sides, tile=tile)
+    assert (np.abs(result - wanted) <= bound).all()
+    assert (np.abs(result * 1.01 - wanted) > bound).any()
+    last = np.full((3, *window.outputs, 99), np.nan, dtype).transpose(0, 3, 1, 2)
+    convolve.ENGINES[WINOGRAD[tile]](np.repeat(X, 2, axis=3)[..., ::2], weight[:, :, ::-1][:, :, ::-1], window, last)
+    assert (last == result).all()
 
 
-def test_winograd_does_not_keep_the_bound_of_a_dot_product():
-    """An output that does not see a pixel still depends on it, through its tile."""
+@pytest.mark.parametrize("tile", WINOGRAD)
+def test_winograd_does_not_keep_the_bound_of_a_dot_product(tile):
+    """What an output owes to a pixel comes about, through its tile, by way of weights that it does not need."""
     X, weight = np.zeros((1, 1, 6, 6), "float32"), np.random.default_rng(1).standard_normal((1, 1, 3, 3))
     X[0, 0, 1, 1], weight = 1e6, weight.astype("float32")
+    weight[0, 0, 1, 1] = 1e-4
     result = np.zeros((1, 1, 4, 4), "float32")
     window = Window.of((6, 6), (3, 3), (1, 1), Sides(0, 0, 0, 0), (1, 1))
-    convolve.ENGINES["winograd.four_by_four"](X, weight, window, result)
+    convolve.ENGINES[WINOGRAD[tile]](X, weight, window, result)
     difference = np.abs(result - oracle.conv2d(X, weight))
     assert (difference > bounds.conv2d_bound(X, weight, dtype="float32")).any()
-    assert (difference <= bounds_fast.winograd_bound(X, weight, dtype="float32")).all()
+    assert (difference <= bounds_fast.winograd_bound(X, weight, dtype="float32", tile=tile)).all()
+
+
+def test_the_bound_of_small_tiles_is_smaller():
+    X, weight = whole(1, 1, 64, 12, 12), whole(2, 64, 64, 3, 3)
+    small, large = (bounds_fast.winograd_bound(X, weight, dtype="float32", tile=tile) for tile in (2, 4))
+    assert (small < large).all()
 
 
 def test_winograd_only_in_fast_and_only_for_finite_images():

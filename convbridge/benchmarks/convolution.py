@@ -3,8 +3,10 @@
 ``python benchmarks/convolution.py`` runs everything (half an hour on two
 cores); ``--quick`` a part of every table in about a minute; ``--only`` some of
 them. What is called is the backend's operator, not the facade, whose own cost
-is measured elsewhere; ``--facade`` calls ``convbridge.conv2d`` instead. Sizes
-are in :mod:`shapes`, how time is taken in :mod:`timing`.
+is measured elsewhere; ``--facade`` calls ``convbridge.conv2d`` instead, and
+``--layer`` a ``convbridge.Conv2D``, which in "fast" keeps what engines make of
+its weights (forward, unseen, depthwise, grouped). Sizes are in :mod:`shapes`,
+how time is taken in :mod:`timing`.
 
 Tables
     forward     45 layers of networks, batches of 1 and 8, and two networks' sums
@@ -80,6 +82,13 @@ def forward(layer: Layer, batch: int, options: argparse.Namespace) -> timing.Cas
         public = {**keywords, "padding": ((p, p), (p, p))}
         if options.facade:
             calls["NumPy"] = lambda: convbridge.conv2d(X, weight, **public, backend="numpy")
+        if options.layer:
+            kernel = (weight.shape[2], weight.shape[3])
+            own_layer = convbridge.Conv2D(
+                kernel, layer.channels, layer.outputs, **public, use_bias=False, backend="numpy"
+            )
+            own_layer.set_weights([weight])
+            calls["NumPy"] = lambda: own_layer(X)
         for name in options.backends:
             own = [convbridge.asarray(array, backend=name) for array in (X, weight)]
             calls[name] = lambda own=own: convbridge.conv2d(*own, **public)
@@ -223,7 +232,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--only", default=",".join(TABLES), help="tables, comma-separated (default: all)")
     parser.add_argument("--quick", action="store_true", help="every third case, fewer samples: about a minute")
-    parser.add_argument("--facade", action="store_true", help="call convbridge.conv2d instead of the operator")
+    called = parser.add_mutually_exclusive_group()
+    called.add_argument("--facade", action="store_true", help="call convbridge.conv2d instead of the operator")
+    called.add_argument("--layer", action="store_true", help="call a layer, which keeps transformed weights in fast")
     parser.add_argument("--precision", default="exact", choices=("exact", "fast"))
     parser.add_argument("--with", dest="backends", default="", help="more backends: tensorflow, mxnet")
     parser.add_argument("--match", default="", help="only cases whose names hold this")
@@ -252,7 +263,8 @@ def main() -> None:
     }
     found: dict[str, Any] = {"header": timing.header(("numpy", "torch", "scipy", "tensorflow", "mxnet")), "tables": []}
     print(", ".join(f"{name} {value}" for name, value in found["header"].items()))
-    print(f"one thread, fixed heap; precision {options.precision}; {'facade' if options.facade else 'operators'}")
+    how = "layers" if options.layer else "facade" if options.facade else "operators"
+    print(f"one thread, fixed heap; precision {options.precision}; {how}")
     passes, rounds, budget = (1, 3, 0.15) if options.quick else (options.passes, options.rounds, 3.0)
     with selection.use_precision("fast") if options.precision == "fast" else nullcontext():
         for name in wanted:

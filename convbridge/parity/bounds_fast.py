@@ -31,14 +31,12 @@ import numpy as np
 
 from convbridge.parity import bounds, oracle
 
-__all__ = ["FOURIER", "WINOGRAD", "conv2d_bound", "fourier_bound", "winograd_bound"]
+__all__ = ["FOURIER", "WINOGRAD", "WINOGRAD_TWO", "conv2d_bound", "fourier_bound", "winograd_bound"]
 
 Array = np.ndarray[Any, Any]
 
 #: The names of the engines that :func:`winograd_bound` and :func:`fourier_bound` are about.
-WINOGRAD, FOURIER = "Winograd F(4x4, 3x3)", "Fourier"
-
-TILE, SEEN = 4, 6
+WINOGRAD, WINOGRAD_TWO, FOURIER = "Winograd F(4x4, 3x3)", "Winograd F(2x2, 3x3)", "Fourier"
 
 #: The absolute values of the transforms of F(4x4, 3x3), written down apart from the engine's.
 _PIXELS = np.array(
@@ -64,9 +62,17 @@ _WEIGHTS = np.array(
 )
 _OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, 1, 2, 2, 0], [0, 1, 1, 4, 4, 0], [0, 1, 1, 8, 8, 1]], float)
 
+#: The same of F(2x2, 3x3).
+_PIXELS_TWO = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]], float)
+_WEIGHTS_TWO = np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, 1 / 2, 1 / 2], [0, 0, 1]])
+_OUTPUTS_TWO = np.array([[1, 1, 1, 0], [0, 1, 1, 1]], float)
 
-def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding: Any = 0) -> Array:
-    """Bound the rounding error of Winograd's F(4x4, 3x3), element by element.
+#: Outputs of a tile along an axis: absolute values of the transforms of pixels, weights and outputs.
+_TRANSFORMS = {4: (_PIXELS, _WEIGHTS, _OUTPUTS), 2: (_PIXELS_TWO, _WEIGHTS_TWO, _OUTPUTS_TWO)}
+
+
+def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding: Any = 0, tile: int = 4) -> Array:
+    """Bound the rounding error of Winograd's F(4x4, 3x3) or F(2x2, 3x3), element by element.
 
     With the transforms ``Y = A^T [(G W G^T) * (B^T X B)] A`` the error is at most
 
@@ -74,7 +80,10 @@ def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding
 
     with ``n = C + 34``: ten roundings in the weights (nine terms, and entries of
     G that are no machine numbers), twice six in the pixels, C in the sum over
-    the channels, twice six in the results; one more for a bias. Where products
+    the channels, twice six in the results; one more for a bias. Tiles of 2 x 2
+    see four pixels along an axis instead of six, so there ``n = C + 26``.
+    Products with zeros, by which a transform of several tiles is filled up, and
+    their sums are exact. Where products
     are subnormal, half the smallest number comes for each of them: nine in a
     transformed weight, one for each channel. As in :mod:`convbridge.parity.bounds`
     the other half pays for the roundings that follow. Pixels are multiplied by
@@ -92,6 +101,8 @@ def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding
         "float32" or "float64".
     padding : int, pair or pair of pairs
         In numbers, as for :func:`convbridge.conv2d`.
+    tile : {4, 2}
+        Outputs of a tile along an axis.
 
     Returns
     -------
@@ -108,24 +119,26 @@ def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding
     number, channels, height, width = image.shape
     (top, bottom), (left, right) = oracle.sides(padding, (height, width), (3, 3), (1, 1))
     out_h, out_w = height + top + bottom - 2, width + left + right - 2
-    down, across = -(-out_h // TILE), -(-out_w // TILE)
-    padded = np.zeros((number, channels, down * TILE + 2, across * TILE + 2))
+    B, G, A = _TRANSFORMS[tile]
+    seen_pixels = tile + 2
+    down, across = -(-out_h // tile), -(-out_w // tile)
+    padded = np.zeros((number, channels, down * tile + 2, across * tile + 2))
     rows, columns = min(height, padded.shape[2] - top), min(width, padded.shape[3] - left)
     padded[:, :, top : top + rows, left : left + columns] = image[:, :, :rows, :columns]
-    every_window: Any = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, SEEN, SEEN))
-    seen = every_window[:, :, ::TILE, ::TILE, 0, 0]
-    pixels = _PIXELS @ seen @ _PIXELS.T
-    weights = _WEIGHTS @ kernels @ _WEIGHTS.T
+    every_window: Any = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, seen_pixels, seen_pixels))
+    seen = every_window[:, :, ::tile, ::tile, 0, 0]
+    pixels = B @ seen @ B.T
+    weights = G @ kernels @ G.T
     summed = np.einsum("ocij,nctuij->notuij", weights, pixels, optimize=True)
-    tiles = _OUTPUTS @ summed @ _OUTPUTS.T
-    magnitude = tiles.transpose(0, 1, 2, 4, 3, 5).reshape(number, len(kernels), down * TILE, across * TILE)
+    tiles = A @ summed @ A.T
+    magnitude = tiles.transpose(0, 1, 2, 4, 3, 5).reshape(number, len(kernels), down * tile, across * tile)
     magnitude = magnitude[:, :, :out_h, :out_w]
-    n = channels + 34
+    n = channels + 10 + 4 * seen_pixels
     if bias is not None:
         magnitude = magnitude + np.abs(np.asarray(bias, np.float64)).reshape(-1, 1, 1)
         n += 1
-    lost = _OUTPUTS @ (9 * pixels.sum(axis=1, keepdims=True).transpose(0, 2, 3, 1, 4, 5) + channels) @ _OUTPUTS.T
-    lost = lost.transpose(0, 3, 1, 4, 2, 5).reshape(number, 1, down * TILE, across * TILE)[:, :, :out_h, :out_w]
+    lost = A @ (9 * pixels.sum(axis=1, keepdims=True).transpose(0, 2, 3, 1, 4, 5) + channels) @ A.T
+    lost = lost.transpose(0, 3, 1, 4, 2, 5).reshape(number, 1, down * tile, across * tile)[:, :, :out_h, :out_w]
     with np.errstate(over="ignore"):
         bound = bounds.gamma(n, dtype) * magnitude + lost * float(np.finfo(dtype).smallest_subnormal)
     # some hundred operations in float64 made the bound, all on positive numbers
@@ -177,14 +190,15 @@ def conv2d_bound(
     weight = np.asarray(weight)
     if FOURIER in traded and groups == image.shape[1] == 1:
         return fourier_bound(X, weight)
-    if WINOGRAD not in traded or weight.shape[2:] != (3, 3):
+    tile = 4 if WINOGRAD in traded else 2 if WINOGRAD_TWO in traded else 0
+    if not tile or weight.shape[2:] != (3, 3):
         return None
     biases = [None] * groups if bias is None else np.split(np.asarray(bias), groups)
     parts = []
     for pixels, kernels, own in zip(np.split(image, groups, axis=1), np.split(weight, groups), biases):
         finite = all(np.isfinite(part).all() for part in (pixels, kernels))
         pixels, kernels = (np.where(np.isfinite(part), part, 0) for part in (pixels, kernels))
-        bound = winograd_bound(pixels, kernels, own, dtype=dtype, padding=padding)
+        bound = winograd_bound(pixels, kernels, own, dtype=dtype, padding=padding, tile=tile)
         parts.append(bound if finite else np.zeros(bound.shape))
     whole = np.concatenate(parts, axis=1)
     return np.moveaxis(whole, 1, -1) if data_format == "NHWC" else whole

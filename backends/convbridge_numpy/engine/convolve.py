@@ -37,11 +37,12 @@ ENGINES: dict[str, Engine] = {
     "im2col.channels_last": im2col.channels_last,
     "im2col.planar": im2col.planar,
     "winograd.four_by_four": winograd.four_by_four,
+    "winograd.two_by_two": winograd.two_by_two,
 }
 
 
 #: Those that take one argument more: where to keep what they make of the weights.
-KEEPING = {"winograd.four_by_four"}
+KEEPING = {"winograd.four_by_four", "winograd.two_by_two"}
 
 
 def conv2d(

@@ -14,18 +14,20 @@ Cost
     where transforming them takes 4 to 15; weights that have changed are mostly
     told apart by the first block.
 Memory
-    Five times the weights: the copy, and the transforms, 36 numbers for 9.
+    Five times the weights: the copy, and the transforms, 36 numbers for 9. A
+    layer that sees both large and small images may need two forms of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+Made = TypeVar("Made")
 
 #: Numbers that are compared at a time, so that a difference is found early and the answer stays in the cache.
 BLOCK = 2**16
@@ -45,11 +47,11 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._entry: tuple[Array, Array] | None = None
+        self._entries: dict[tuple[Any, ...], tuple[Array, Any]] = {}
         self._groups: dict[int, Kept] = {}
 
-    def made_of(self, weight: Array, make: Callable[[Array], Array]) -> Array:
-        """Return ``make(weight)``, from an earlier call if the weights are what they were.
+    def made_of(self, weight: Array, make: Callable[..., Made], *arguments: Any) -> Made:
+        """Return ``make(weight, *arguments)``, from an earlier call if the weights are what they were.
 
         Parameters
         ----------
@@ -57,18 +59,21 @@ class Kept:
             Any strides.
         make : callable
             The same in every call.
+        *arguments
+            Hashable; few different ones, each of which has a result of its own.
 
         Returns
         -------
-        ndarray
+        object
             Only to be read.
         """
-        entry = self._entry  # one read and one write, so threads see a whole entry or none
+        entry = self._entries.get(arguments)  # one read and one write, so threads see a whole entry or none
         if entry is None or not same_bits(entry[0], weight):
             copy = np.array(weight, order="C")
-            entry = copy, make(copy)
-            self._entry = entry
-        return entry[1]
+            entry = copy, make(copy, *arguments)
+            self._entries[arguments] = entry
+        made: Made = entry[1]
+        return made
 
     def group(self, number: int) -> Kept:
         """Return the part of one group of channels.

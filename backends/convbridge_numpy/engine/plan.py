@@ -13,9 +13,10 @@ lowered.grouped          few channels a group
 depthwise.by_group       one or few channels a group otherwise: narrow results of few channels,
                          wide results of one, dilated rows
 grouped                  other groups: each is planned by itself
-winograd.four_by_four    only in "fast": 3x3 without stride, at least 32 channels, images of
-                         at least 20 x 20; large weights from 24 x 24 on, and only in a layer,
-                         which keeps them transformed
+winograd.four_by_four    only in "fast": 3x3 without stride; in a layer, which keeps its weights
+                         transformed, where that takes the fewest steps [2]_; else for at least
+                         32 channels and images of 20 x 20
+winograd.two_by_two      only in "fast", in a layer: likewise; few pixels and many channels
 fourier.filter_image     only in "fast": one channel, few kernels of at least 27 x 27, no stride,
                          large images
 toeplitz.filter_image    one channel, few kernels, and images that are not small
@@ -33,6 +34,7 @@ im2col.planar            the rest: few pixels, large weights
 
 .. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
    that they are fast: OpenBLAS on AVX-512, one thread.
+.. [2] :func:`winograd_tile` counts them.
 
 All but Winograd's and Fourier's keep the rounding bound of a dot product.
 """
@@ -48,8 +50,18 @@ from convbridge_numpy.engine import machine
 #: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
 COPIED_WEIGHTS = 5 * 2**20
 
-#: Numbers of weights that are worth transforming for one call, and for many.
-TRANSFORMED_WEIGHTS, KEPT_WEIGHTS = 2**20, 2**22
+#: Numbers of weights that are worth transforming for one call.
+TRANSFORMED_WEIGHTS = 2**20
+
+#: Multiplications in the time in which a number is read from beyond the second-level cache.
+READING = 24
+
+#: Multiplications in the time in which a channel's pixel is transformed, and an output's; and how much
+#: longer they take with tiles of 2 x 2.
+TRANSFORM_PIXEL, TRANSFORM_OUTPUT, TRANSFORM_TWO = 143, 107, 1.5
+
+#: How much longer the direct engines take than their multiplications: they copy windows.
+COPYING = 1.3
 
 #: Elements of a kernel from which on Fourier transforms take less time than products.
 LARGE_KERNEL = 27**2
@@ -132,9 +144,11 @@ def plan(
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
     plain = kernel == (3, 3) and stride == dilation == (1, 1)
-    most = KEPT_WEIGHTS if kept and min(out_size) >= 24 else TRANSFORMED_WEIGHTS
-    if fast and plain and min(channels, outputs) >= 32 and min(out_size) >= 20 and depth * outputs <= most:
+    tile = winograd_tile(images, channels, outputs, out_size, kept) if fast and plain else 0
+    if tile == 4:
         return Plan("winograd.four_by_four", "a quarter of the multiplications, where rounding may be larger")
+    if tile == 2:
+        return Plan("winograd.two_by_two", "fewer multiplications, and fewer weights to read than with larger tiles")
     large = kernel[0] * kernel[1] >= LARGE_KERNEL and max(kernel) <= 256 and pixels >= 2**14
     if fast and channels == 1 and outputs <= 4 and large and stride == dilation == (1, 1):
         return Plan("fourier.filter_image", "a kernel so large that two transforms take less")
@@ -181,3 +195,38 @@ def _plan_groups(
             return Plan("lowered.grouped", f"{each} channels a group: one call for all groups")
         return Plan("depthwise.by_group", f"{each} channels a group: one call for many groups, with rows joined")
     return Plan("grouped", "every group is a convolution of its own")
+
+
+def winograd_tile(images: int, channels: int, outputs: int, out_size: Pair, kept: bool) -> int:
+    """Choose the tiles for Winograd's filtering of 3x3 kernels, by the time of a multiplication of a direct engine.
+
+    Every number below is for one pair of a channel and an output: weights are
+    read, multiplied once for each tile or pixel, and the pixels of the tiles
+    transformed, which all outputs or channels share. A layer also compares its
+    weights with those that it has transformed.
+
+    Parameters
+    ----------
+    images, channels, outputs, out_size, kept
+        As for :func:`plan`.
+
+    Returns
+    -------
+    int
+        Outputs of a tile along an axis, 4 or 2; 0 where a direct engine is faster.
+
+    Examples
+    --------
+    >>> [winograd_tile(1, 512, 512, (size, size), kept=True) for size in (7, 14, 28)]
+    [0, 2, 4]
+    """
+    if not kept:
+        enough = min(channels, outputs) >= 32 and min(out_size) >= 20
+        return 4 if enough and 9 * channels * outputs <= TRANSFORMED_WEIGHTS else 0
+    pixels = images * out_size[0] * out_size[1]
+    costs = {0: COPYING * 9 * (pixels + READING)}
+    for tile, factor in ((4, 1.0), (2, TRANSFORM_TWO)):
+        tiles = images * -(-out_size[0] // tile) * -(-out_size[1] // tile)
+        transforms = factor * (TRANSFORM_PIXEL / outputs + TRANSFORM_OUTPUT / channels) * tiles * tile**2
+        costs[tile] = (tile + 2) ** 2 * (tiles + READING) + transforms + 2 * 9 * READING
+    return min(costs, key=costs.__getitem__)

@@ -8,34 +8,50 @@ Idea
 
         Y = A^T [ (G W G^T) * (B^T X B) ] A
 
+    Tiles of 2 x 2 take 16 products instead of 36, and 16 numbers for a kernel
+    instead of 36: less is saved, but where there are few tiles the weights take
+    longer to read than to multiply, and these are read sooner.
+How
+    Every step is a matrix product, and no copy reorders anything between them.
+    ``B`` along the rows turns the image's channels-first rows into numbers with
+    adjacent channels, by a product that reads its operand transposed; ``B``
+    along the columns then works on long rows; the products with the weights read
+    and write every sixth row; ``A`` along the columns works on long rows again;
+    and ``A`` along the rows brings the pixels back next to each other. The two
+    products that transpose take several tiles at once, with the matrix repeated
+    along a diagonal: more multiplications, most of them by zero, and faster.
 Cost
-    N O C H' W' 36 / 16 multiply-adds in matrix products, a quarter of the direct
-    9; and the transforms, which are products with matrices of six rows.
+    N O C H' W' 36 / 16 multiply-adds in the products instead of 9; about 30 for each
+    pixel of each channel in either transform, at a third of the speed.
 Memory
-    Blocks of tiles, before and after a step, of at most 4 MiB each; and the
-    transformed weights, four times the weights, which a layer keeps
+    Blocks of tiles of all steps, chosen to stay in the second-level cache, but
+    as many tiles at least as are worth reading the weights for: up to 10 MiB
+    for a step. And the transformed weights, which a layer keeps
     (:mod:`convbridge_numpy.engine.kept`).
 Rounding
     The entries of the transforms are as large as 8, and what they add cancels:
     the error is larger than that of a dot product by a factor of about 10 on
-    average (:func:`convbridge.parity.bounds_fast.winograd_bound`). Integers do
-    not come out exactly.
+    average, of about 2 for tiles of 2 x 2
+    (:func:`convbridge.parity.bounds_fast.winograd_bound`). Integers do not come
+    out exactly.
 Limits
-    3x3, no stride, no dilation. A pixel that is not finite would spread over
-    its tile, and one that is very large would overflow on the way; images and
-    weights that hold one go another way.
+    3x3, no stride, no dilation. A pixel that is not finite spreads over its
+    tile, and one that is very large overflows on the way. Both are seen in the
+    result, which is then computed in another way.
 Source
     A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from convbridge.selection import note_trade
-from convbridge_numpy.engine import im2col, products
+from convbridge_numpy.engine import im2col
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
@@ -43,63 +59,113 @@ from convbridge_numpy.engine.window import Window, zero_border
 
 Array = np.ndarray[Any, Any]
 
-#: As :func:`convbridge.selection.note_trade` and :mod:`convbridge.parity.bounds_fast` know it.
-NAME = "Winograd F(4x4, 3x3)"
 
-#: Outputs of a tile along an axis, and the pixels that they see.
-TILE, SEEN = 4, 6
+@dataclass(frozen=True, eq=False)
+class Form:
+    """The transforms for one size of tiles.
 
-#: The transforms of pixels, weights and products, for the points 0, 1, -1, 2, -2 and infinity.
-PIXELS = np.array(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    dtype=float,
+    Attributes
+    ----------
+    name : str
+        As :func:`convbridge.selection.note_trade` and :mod:`convbridge.parity.bounds_fast` know it.
+    tile, seen : int
+        Outputs of a tile along an axis, and the pixels that they see.
+    pixels, weights, outputs : ndarray
+        B^T, (seen, seen); G, (seen, 3); A^T, (tile, seen).
+    """
+
+    name: str
+    tile: int
+    seen: int
+    pixels: Array
+    weights: Array
+    outputs: Array
+
+
+#: For the points 0, 1, -1, 2, -2 and infinity.
+FOUR = Form(
+    "Winograd F(4x4, 3x3)",
+    4,
+    6,
+    np.array(
+        [
+            [4, 0, -5, 0, 1, 0],
+            [0, -4, -4, 1, 1, 0],
+            [0, 4, -4, -1, 1, 0],
+            [0, -2, -1, 2, 1, 0],
+            [0, 2, -1, -2, 1, 0],
+            [0, 4, 0, -5, 0, 1],
+        ],
+        dtype=float,
+    ),
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=float) / 24,
+    np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=float),
 )
-WEIGHTS = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=float) / 24
-OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=float)
 
-#: How many times larger than its operands a number on the way may be: a pixel, and, for each channel, a product. The
-#: largest sums of absolute values in a row of the transforms, squared: those of pixels 10, of weights 1, of outputs 18.
-PIXEL_GROWTH, PRODUCT_GROWTH = 10**2, 18**2
+#: For the points 0, 1, -1 and infinity.
+TWO = Form(
+    "Winograd F(2x2, 3x3)",
+    2,
+    4,
+    np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]], dtype=float),
+    np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], dtype=float) / 2,
+    np.array([[1, 1, 1, 0], [0, 1, -1, 1]], dtype=float),
+)
 
-#: Bytes of the transformed pixels of a block of tiles.
+#: Tiles that are transformed by one product along the rows: of pixels, and of outputs.
+TILES_IN, TILES_OUT = 2, 4
+
+#: Bytes of a step of a block of tiles: all of them together stay in the second-level cache.
 BLOCK_BYTES = 2**20
 
-#: Tiles in a block that are worth reading the weights for, and the bytes that they may take for it.
+#: Tiles in a block that are worth reading large weights for, and the bytes that they may take for it.
 ENOUGH_TILES, MOST_BYTES = 64, 4 * 2**20
 
+#: Channels from which on weights are multiplied as a whole, if there are many tiles; then the same two numbers.
+WHOLE_CHANNELS, WHOLE_TILES, WHOLE_BYTES = 512, 128, 10 * 2**20
 
-def transform_weights(weight: Array) -> Array:
+#: Tiles in a product: the kernels for small ones work best on multiples of the first.
+CHUNK, MOST_CHUNK = 24, 96
+
+
+def transform_weights(weight: Array, form: Form, whole: bool) -> Array:
     """Transform a bank of kernels: G W G^T.
 
     Parameters
     ----------
     weight : ndarray, shape (O, C, 3, 3)
         Any strides.
+    form : Form
+        The transforms.
+    whole : bool
+        Whether all outputs make one block, each with its channels adjacent, for
+        BLAS to pack. Else a block has so many outputs that its part of one
+        product stays near the first-level cache.
 
     Returns
     -------
-    ndarray, shape (36, C, O)
+    ndarray, shape (seen, seen, blocks, C, outputs in a block)
+        The last block is filled up with zeros.
 
     Examples
     --------
-    >>> transform_weights(np.ones((2, 3, 3, 3))).shape
-    (36, 3, 2)
+    >>> transform_weights(np.ones((2, 3, 3, 3)), FOUR, False).shape
+    (6, 6, 1, 3, 2)
     """
     outputs, channels = weight.shape[:2]
-    both = np.kron(WEIGHTS, WEIGHTS).astype(weight.dtype)
-    result = np.empty((SEEN * SEEN, channels, outputs), weight.dtype)
-    for first in range(0, outputs, products.BLOCK):
-        part = weight[first : first + products.BLOCK]
-        turned = np.ascontiguousarray(part.reshape(len(part), -1).T).reshape(channels, 9, len(part))
-        result[:, :, first : first + len(part)] = np.matmul(both, turned).transpose(1, 0, 2)
-    return result
+    number = 1 if whole else max(1, round(outputs / (32 if channels >= 128 else 64)))
+    size = -(-outputs // number)
+    shape = (form.seen**2, number, size, channels) if whole else (form.seen**2, number, channels, size)
+    memory = np.zeros(shape, weight.dtype)
+    blocks = memory.swapaxes(2, 3) if whole else memory
+    both = np.kron(form.weights, form.weights).astype(weight.dtype)
+    step = min(size, 64)
+    for block in range(number):
+        for first in range(0, size, step):
+            part = weight[block * size + first : min(block * size + first + step, (block + 1) * size)]
+            turned = np.ascontiguousarray(part.reshape(len(part), -1).T).reshape(channels, 9, len(part))
+            blocks[:, block, :, first : first + len(part)] = np.matmul(both, turned).transpose(1, 0, 2)
+    return blocks.reshape(form.seen, form.seen, *blocks.shape[1:])
 
 
 def four_by_four(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
@@ -127,87 +193,217 @@ def four_by_four(image: Array, weight: Array, window: Window, result: Array, kep
     >>> bool(np.allclose(result, 18))
     True
     """
-    if not _stays_finite(image, weight):
-        im2col.planar(image, weight, window, result)
-        return
-    note_trade(NAME)
-    number, channels, height, width = image.shape
-    outputs = len(weight)
-    out_h, out_w = window.outputs
-    top, _, left, _ = window.padding
-    down, across = -(-out_h // TILE), -(-out_w // TILE)
-    transformed = transform_weights(weight) if kept is None else kept.made_of(weight, transform_weights)
-    pixels_matrix, outputs_matrix = PIXELS.astype(image.dtype), OUTPUTS.astype(image.dtype)
-    row_bytes = SEEN * SEEN * across * max(channels, outputs) * image.itemsize
-    rows = min(down, max(1, BLOCK_BYTES // row_bytes, min(-(-ENOUGH_TILES // across), MOST_BYTES // row_bytes)))
-    rows = -(-down // -(-down // rows))  # blocks of about the same size: a small one reads all weights for little
-    # whole tiles: the image is padded to a multiple of them, and what lies beyond the result is dropped
-    padded_h, padded_w = down * TILE + SEEN - TILE, across * TILE + SEEN - TILE
+    _convolve(FOUR, image, weight, window, result, kept)
+
+
+def two_by_two(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
+    """Convolve by tiles of 2 x 2 outputs.
+
+    Parameters
+    ----------
+    image, weight, window, result, kept
+        As for :func:`four_by_four`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.ones((1, 2, 9, 9)), np.empty((1, 1, 7, 7))
+    >>> window = Window.of((9, 9), (3, 3), (1, 1), NO_PADDING, (1, 1))
+    >>> two_by_two(X, np.ones((1, 2, 3, 3)), window, result)
+    >>> bool(np.allclose(result, 18))
+    True
+    """
+    _convolve(TWO, image, weight, window, result, kept)
+
+
+def _convolve(form: Form, image: Array, weight: Array, window: Window, result: Array, kept: Kept | None) -> None:
+    """Convolve block by block; directly if something overflows, or is not finite from the start."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if _convolve_finite(form, image, weight, window, result, kept):
+            note_trade(form.name)
+            return
+    im2col.planar(image, weight, window, result)
+
+
+def _convolve_finite(form: Form, image: Array, weight: Array, window: Window, result: Array, kept: Kept | None) -> bool:
+    """Convolve block by block, and tell whether all numbers are finite; else the result is of no use.
+
+    An infinity or a NaN on the way cannot get lost, since whatever it is multiplied by, even by 0, it makes another.
+    """
+    number, outputs = result.shape[:2]
+    down, across = (-(-size // form.tile) for size in window.outputs)
+    whole = form is FOUR and min(weight.shape[:2]) >= WHOLE_CHANNELS and number * down * across >= WHOLE_TILES * 3 // 4
+    if kept is None:
+        transformed = transform_weights(weight, form, whole)
+    else:
+        transformed = kept.made_of(weight, transform_weights, form, whole)
+    rows, images = _block(form, transformed, whole, number, down, across)
+    seen, tile, channels = form.seen, form.tile, image.shape[1]
+    blocks, _, size = transformed.shape[2:]
+    tiles, width = images * rows * across, across * tile + 2
     with Scratch() as scratch:
-        turned = scratch((padded_h, padded_w, channels), image.dtype)
-        inside = (slice(top, min(top + height, padded_h)), slice(left, min(left + width, padded_w)))
-        zero_border(turned.transpose(2, 0, 1), inside)
-        size = rows * across
-        first_memory = scratch((SEEN * SEEN * size * max(channels, outputs),), image.dtype)
-        second_memory = scratch((SEEN * SEEN * size * max(channels, outputs),), image.dtype)
-        step_y, step_x, step_c = turned.strides
-        for sample in range(number):
-            source = image[sample, :, : inside[0].stop - top, : inside[1].stop - left]
-            turned[inside] = source.transpose(1, 2, 0)
+        # the steps alternate between two memories; what the next block sees again lies in a third
+        planes = images * channels * (rows * tile + 2) * width
+        lines = images * (rows * tile + 2) * across * seen * channels
+        first = scratch((max(planes, seen * seen * tiles * max(channels, blocks * size)),), image.dtype)
+        second = scratch((max(seen * seen * tiles * blocks * size, lines if rows == down else 0),), image.dtype)
+        third = second if rows == down else scratch((lines,), image.dtype)
+        for sample in range(0, number, images):
+            target = result[sample : sample + images]
+            held = third[: len(target) * (rows * tile + 2) * across * seen * channels]
+            held = held.reshape(len(target), rows * tile + 2, across, seen, channels)
             for above in range(0, down, rows):
                 count = min(rows, down - above)
-                tiles = count * across
-                gathered = first_memory[: SEEN * SEEN * tiles * channels].reshape(SEEN, SEEN, tiles, channels)
-                half = second_memory[: gathered.size].reshape(gathered.shape)
-                gathered.reshape(SEEN, SEEN, count, across, channels)[...] = np.lib.stride_tricks.as_strided(
-                    turned[above * TILE :],
-                    (SEEN, SEEN, count, across, channels),
-                    (step_y, step_x, TILE * step_y, TILE * step_x, step_c),
-                    writeable=False,
-                )
-                flat = (SEEN, SEEN, tiles * channels)
-                _down(pixels_matrix, gathered.reshape(flat), half.reshape(flat))
-                np.matmul(pixels_matrix, half.reshape(flat), out=gathered.reshape(flat))
-                summed = second_memory[: SEEN * SEEN * outputs * tiles].reshape(SEEN * SEEN, outputs, tiles)
-                _multiply(transformed, gathered.reshape(SEEN * SEEN, tiles, channels), summed)
-                part = first_memory[: TILE * SEEN * outputs * tiles].reshape(TILE, SEEN, outputs * tiles)
-                _down(outputs_matrix, summed.reshape(SEEN, SEEN, -1), part)
-                done = second_memory[: TILE * TILE * outputs * tiles].reshape(TILE, TILE, outputs * tiles)
-                np.matmul(outputs_matrix, part, out=done)
-                places = done.reshape(TILE, TILE, outputs, count, across)
-                for a in range(TILE):
-                    for b in range(TILE):
-                        target = result[sample, :, above * TILE + a : (above + count) * TILE : TILE, b::TILE]
-                        target[...] = places[a, b, :, : target.shape[1], : target.shape[2]]
+                known = 2 if above else 0  # rows that the block before has seen, too
+                if known:
+                    held[:, :known] = held[:, rows * tile : rows * tile + known]
+                span = (above * tile + known, (above + count) * tile + 2)
+                plane = _take(first, image[sample : sample + images], window, span, width)
+                _pixels_along_rows(form, plane, held[:, known : known + span[1] - span[0]])
+                pixels = _pixels_along_columns(form, held, count, first)
+                product = _multiply(transformed, pixels, second)
+                numbers = _outputs_along_columns(form, product, first)
+                numbers = numbers.reshape(tile, len(target), count, across, seen, -1)[..., :outputs]
+                finished = _outputs_along_rows(form, numbers, second)
+                if not _finite(finished):
+                    return False
+                place = target[:, :, above * tile : (above + count) * tile]
+                place[...] = finished[:, :, : place.shape[2], : place.shape[3]]
+    return True
 
 
-def _stays_finite(image: Array, weight: Array) -> bool:
-    """Tell whether nothing on the way can overflow; where anything is NaN or infinite it cannot be told."""
-    largest, factor = (max(float(array.max(initial=0)), -float(array.min(initial=0))) for array in (image, weight))
-    pixel = PIXEL_GROWTH * largest
-    most = float(np.finfo(image.dtype).max)
-    return pixel < most and PRODUCT_GROWTH * image.shape[1] * pixel * factor < most  # neither, where one is NaN
+def _block(form: Form, transformed: Array, whole: bool, number: int, down: int, across: int) -> tuple[int, int]:
+    """Return how many rows of tiles a block has, and how many images if it has all rows."""
+    blocks, channels, size = transformed.shape[2:]
+    tile_bytes = form.seen**2 * max(channels, blocks * size) * transformed.itemsize
+    enough, most = (WHOLE_TILES, WHOLE_BYTES) if whole else (ENOUGH_TILES, MOST_BYTES)
+    tiles = max(1, BLOCK_BYTES // tile_bytes, min(enough, most // tile_bytes))
+    if tiles < down * across:
+        rows = min(down, max(1, tiles // across))
+        return -(-down // -(-down // rows)), 1  # blocks of about the same size
+    images = min(number, tiles // (down * across))
+    return down, -(-number // -(-number // images))
 
 
-def _down(matrix: Array, tiles: Array, out: Array) -> None:
-    """Multiply along the first axis, a column of the tiles at a time: products that stay small."""
-    np.matmul(matrix, tiles.transpose(1, 0, 2), out=out.transpose(1, 0, 2))
+def _finite(array: Array) -> bool:
+    """Tell whether there is neither a NaN nor an infinity: times 0, all else is 0. Quicker than ``isfinite``."""
+    numbers = array.reshape(-1)
+    rest = numbers.size // 1024 * 1024
+    products = numbers[:rest].reshape(-1, 1024) @ np.zeros(1024, array.dtype), numbers[rest:] * 0
+    return not any(map(np.any, products))
 
 
-def _multiply(transformed: Array, pixels: Array, summed: Array) -> None:
-    """Sum over the channels: 36 products, (O, C) with (C, tiles), in small ones where that is possible."""
-    _, channels, outputs = transformed.shape
-    tiles = pixels.shape[1]
-    block = min(outputs, products.BLOCK)
-    chunk = min(tiles, max(8, SMALL_PRODUCT // (channels * block) // 8 * 8))
-    whole = tiles // chunk * chunk
-    for first in range(0, outputs, block):
-        weights = transformed[:, :, first : first + block].transpose(0, 2, 1)
-        target = summed[:, first : first + block]
-        np.matmul(
-            weights[:, None],
-            pixels[:, :whole].reshape(len(pixels), -1, chunk, channels).transpose(0, 1, 3, 2),
-            out=target[:, :, :whole].reshape(*target.shape[:2], -1, chunk).transpose(0, 2, 1, 3),
+@lru_cache(maxsize=64)
+def _diagonal(form: Form, kind: str, tiles: int, dtype: str) -> Array:
+    """Return the transform of pixels or outputs for several tiles in a row, which overlap or not."""
+    if kind == "pixels":
+        band = np.zeros((tiles * form.seen, tiles * form.tile + 2), dtype)
+        for t in range(tiles):
+            band[t * form.seen : (t + 1) * form.seen, t * form.tile : t * form.tile + form.seen] = form.pixels
+    else:
+        band = np.kron(np.eye(tiles), form.outputs.T).astype(dtype)
+    band.flags.writeable = False
+    return band
+
+
+def _runs(tiles: int, together: int) -> list[tuple[int, int, int]]:
+    """Split a row of tiles: (first tile, number of groups, tiles in a group)."""
+    groups, rest = divmod(tiles, together)
+    return [run for run in ((0, groups, together), (groups * together, 1, rest)) if run[1] * run[2]]
+
+
+def _take(memory: Array, image: Array, window: Window, span: tuple[int, int], width: int) -> Array:
+    """Copy some rows of the padded image: (N, C, rows, width)."""
+    number, channels, height, columns = image.shape
+    top, _, left, _ = window.padding
+    rows = span[1] - span[0]
+    plane = memory[: number * channels * rows * width].reshape(number, channels, rows, width)
+    start = span[0] - top
+    down = slice(min(max(-start, 0), rows), max(min(rows, height - start), 0))
+    across = slice(min(left, width), min(left + columns, width))
+    zero_border(plane, (down, across))
+    plane[:, :, down, across] = image[:, :, max(start, 0) : max(start + down.stop, 0), : across.stop - across.start]
+    return plane
+
+
+def _pixels_along_rows(form: Form, plane: Array, held: Array) -> None:
+    """Transform along the rows: (N, C, rows, width) to (N, rows, tiles, seen, C), a group of tiles in a product."""
+    number, channels, rows, _ = plane.shape
+    across = held.shape[2]
+    step_n, step_c, step_y, step_x = plane.strides
+    for first, groups, tiles in _runs(across, TILES_IN):
+        matrix = _diagonal(form, "pixels", tiles, plane.dtype.char)
+        pixels = np.lib.stride_tricks.as_strided(
+            plane[..., first * form.tile :],
+            (number, rows, groups, matrix.shape[1], channels),
+            (step_n, step_y, tiles * form.tile * step_x, step_x, step_c),
+            writeable=False,
         )
-        if whole < tiles:
-            np.matmul(weights, pixels[:, whole:].transpose(0, 2, 1), out=target[:, :, whole:])
+        target = held[:, :, first : first + groups * tiles]
+        np.matmul(matrix, pixels, out=target.reshape(number, rows, groups, tiles * form.seen, channels))
+
+
+def _pixels_along_columns(form: Form, held: Array, count: int, memory: Array) -> Array:
+    """Transform along the columns: to (seen, tiles, seen, C)."""
+    number, _, across, seen, channels = held.shape
+    step_n, step_y, step_t, _, step_c = held.strides
+    rows = np.lib.stride_tricks.as_strided(
+        held,
+        (number, count, across, seen, seen * channels),
+        (step_n, step_y * form.tile, step_t, step_y, step_c),
+        writeable=False,
+    )
+    pixels = memory[: seen * number * count * across * seen * channels]
+    out = pixels.reshape(seen, number, count, across, seen * channels).transpose(1, 2, 3, 0, 4)
+    np.matmul(form.pixels.astype(held.dtype), rows, out=out)
+    return pixels.reshape(seen, -1, seen, channels)
+
+
+def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
+    """Sum over the channels: (seen, tiles, seen, C) to (seen, tiles, seen, O), in small products if they are blocks."""
+    seen, tiles, _, channels = pixels.shape
+    number, _, size = weights.shape[2:]
+    product = memory[: seen * tiles * seen * number * size].reshape(seen, tiles, seen, number, size)
+    turned = pixels.transpose(0, 2, 1, 3)
+    chunk = tiles
+    if size <= 64 and tiles > 1:
+        chunk = min(tiles, MOST_CHUNK, max(1, SMALL_PRODUCT // (channels * size)))
+        chunk = next((chunk // unit * unit for unit in (CHUNK, 8) if chunk >= unit), chunk) if chunk < tiles else chunk
+    whole = tiles // chunk * chunk
+    np.matmul(
+        turned[:, :, :whole].reshape(seen, seen, 1, -1, chunk, channels),
+        weights[:, :, :, None],
+        out=product[:, :whole].reshape(seen, -1, chunk, seen, number, size).transpose(0, 3, 4, 1, 2, 5),
+    )
+    if whole < tiles:
+        np.matmul(turned[:, :, None, whole:], weights, out=product[:, whole:].transpose(0, 2, 3, 1, 4))
+    return product
+
+
+def _outputs_along_columns(form: Form, product: Array, memory: Array) -> Array:
+    """Transform back along the columns: to (tile, tiles, seen, O)."""
+    tiles = product.shape[1]
+    rows = product.reshape(form.seen, tiles, -1)
+    numbers = memory[: form.tile * tiles * rows.shape[2]].reshape(form.tile, tiles, -1)
+    np.matmul(form.outputs.astype(product.dtype), rows.transpose(1, 0, 2), out=numbers.transpose(1, 0, 2))
+    return numbers
+
+
+def _outputs_along_rows(form: Form, numbers: Array, memory: Array) -> Array:
+    """Transform back along the rows: (tile, N, rows, across, seen, O) to (N, O, pixels down, pixels across)."""
+    tile, number, count, across, seen, outputs = numbers.shape
+    step_a, step_n, step_y, step_t, step_j, step_o = numbers.strides
+    finished = memory[: number * outputs * count * tile * across * tile]
+    finished = finished.reshape(number, outputs, count, tile, across * tile)
+    for first, groups, tiles in _runs(across, TILES_OUT):
+        matrix = _diagonal(form, "outputs", tiles, numbers.dtype.char)
+        turned = np.lib.stride_tricks.as_strided(
+            numbers[:, :, :, first:],
+            (number, count, tile, groups, outputs, tiles * seen),
+            (step_n, step_y, step_a, tiles * step_t, step_o, step_j),
+            writeable=False,
+        )
+        part = finished[..., first * tile : (first + groups * tiles) * tile]
+        part = part.reshape(number, outputs, count, tile, groups, tiles * tile)
+        np.matmul(turned, matrix, out=part.transpose(0, 2, 3, 4, 1, 5))
+    return finished.reshape(number, outputs, count * tile, across * tile)
