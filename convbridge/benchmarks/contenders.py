@@ -157,7 +157,6 @@ class PyTorch(Library):
         super().__init__(name)
         self.label = "PyTorch"
         self.torch = registry.import_framework(name)
-        self.torch.set_num_threads(1)
 
     def convolution(self, layer: Layer, X: Array, weight: Array) -> Call:
         """Call ``conv2d``."""

@@ -197,7 +197,7 @@ def cases(names: Sequence[str]) -> Iterator[Case]:
 
 def keras_cases(names: Sequence[str]) -> Iterator[Case]:
     """Keras' operator in place of convbridge, for comparison, on the backend that Keras has chosen."""
-    if find_spec("keras") is None:
+    if "tensorflow" not in names or find_spec("keras") is None:
         return
     import keras
 

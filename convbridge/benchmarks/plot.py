@@ -228,10 +228,10 @@ def _head(parts: list[str], document: dict[str, Any], names: Sequence[str]) -> f
         f'<text class="muted" x="{MARGIN}" y="{y}">Ratios of time; left of 1 is faster. '
         "A mark is a median, its whisker goes from the least to the largest.</text>"
     )
-    versions = ", ".join(f"{name} {version}" for name, version in document["versions"].items())
+    versions = ", ".join(f"{name}\u00a0{version}" for name, version in document["versions"].items())
     y += 6
     for paragraph in (machine(document), versions, conditions(document)):
-        for line in textwrap.wrap(paragraph, 120, break_on_hyphens=False):
+        for line in textwrap.wrap(paragraph, 116, break_on_hyphens=False):
             y += 17
             parts.append(f'<text class="muted" x="{MARGIN}" y="{y}">{escape(line)}</text>')
     y += 34

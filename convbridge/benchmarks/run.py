@@ -14,11 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import convbridge
 from convbridge import registry, selection
@@ -135,6 +139,7 @@ def start(options: Options) -> dict[str, Any]:
     >>> [row["name"] for row in found["memory"]]
     ['b1 LeNet 1->6 @28 5x5 p2', 'b8 LeNet 1->6 @28 5x5 p2']
     """
+    _check(options)
     paths = [os.path.abspath(entry) for entry in sys.path]
     environment = {**os.environ, **timing.ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryDirectory() as folder:
@@ -147,6 +152,17 @@ def start(options: Options) -> dict[str, Any]:
     if "error" in found:
         raise RunError(found["error"])
     return found
+
+
+def _check(options: Options) -> None:
+    """Refuse what would measure nothing, before anything is started."""
+    if options.match:
+        tables = [name for name in options.tables() if name in convolution.TABLES]
+        names = [case.name for table in tables for case in convolution.cases(table, [])]
+        if "memory" in options.tables():
+            names += [f"b{batch} {layer.name}" for layer, batch in _layers()]
+        if not any(options.match in name for name in names):
+            raise RunError(f"--match must be in the name of a case of these tables. Received: {options.match}")
 
 
 def child(options: str, file: str) -> int:
@@ -237,7 +253,7 @@ def measure(options: Options) -> dict[str, Any]:
     document: dict[str, Any] = {
         "format": FORMAT,
         "machine": timing.machine(),
-        "versions": _versions(libraries),
+        "versions": _versions(libraries, options.tables()),
         "conditions": {
             "run": "full" if options.full else "quick",
             "passes": passes,
@@ -245,7 +261,7 @@ def measure(options: Options) -> dict[str, Any]:
             "clock": "processor" if options.cpu_time else "wall",
             "precision": options.precision,
             "call": options.call,
-            "threads": 1,
+            "threads": int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1),
             "heap": "fixed" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "as usual",
         },
         "libraries": listed,
@@ -256,7 +272,7 @@ def measure(options: Options) -> dict[str, Any]:
         for name in options.tables():
             if name in convolution.TABLES:
                 all_of = convolution.cases(name, libraries, options.call)
-                cases = _some([(case.name, case) for case in all_of], name, options)
+                cases = _some([(*case[:2], case) for case in all_of], name, options)
                 if not cases:
                     continue
                 budget = _FULL_BUDGET if options.full else _QUICK_BUDGET
@@ -299,36 +315,48 @@ def _load(asked: tuple[str, ...] | None) -> tuple[list[Library], list[dict[str, 
     return libraries, listed
 
 
-def _versions(libraries: list[Library]) -> dict[str, str]:
-    found = {"Python": platform.python_version(), "convbridge": convbridge.__version__}
+def _versions(libraries: list[Library], tables: tuple[str, ...]) -> dict[str, str]:
+    found = {"Python": platform.python_version(), "convbridge": convbridge.__version__, "NumPy": np.__version__}
     for loaded in libraries:
         module = sys.modules.get(registry.spec(loaded.name).framework)
         found[loaded.label] = str(getattr(module, "__version__", "?"))
-    for label, package in (("NumPy", "numpy"), ("SciPy", "scipy"), ("Keras", "keras")):
+    for label, package, table in (("SciPy", "scipy", "filter"), ("Keras", "keras", "dispatch")):
         try:
-            found.setdefault(label, version(package))
+            if table in tables and len(libraries) > 1:
+                found[label] = version(package)
         except PackageNotFoundError:
             continue
     return found
 
 
-def _some(named: list[tuple[str, Any]], table: str, options: Options) -> list[Any]:
-    """Choose cases: those that match; else, in a quick run, a few that cost little and stand for the others."""
+def _some(named: Sequence[tuple[str, str, Any]], table: str, options: Options) -> list[Any]:
+    """Choose cases, given with family and name: those that match; else, in a quick run, a few of every family."""
     if options.match or options.full:
-        return [case for name, case in named if options.match in name]
-    if table == "filter":  # the large kernels take scipy seconds
-        named = [(name, case) for name, case in named if not name.endswith(("15x15", "31x31"))]
-    step = {"forward": 5, "unseen": 7, "dX": 9, "dW": 9, "memory": 3, "pool": 3}.get(table, 2)
-    return [case for _, case in named][::step]
+        return [case for _, name, case in named if options.match in name]
+    if table == "filter":  # for the large kernels some libraries need seconds
+        named = [row for row in named if row[1].endswith((" 3x3", " 5x5"))]
+    # Odd, so that batches of 1 and of 8 take turns.
+    step = {"forward": 7, "unseen": 7, "dX": 11, "dW": 11}.get(table, 3)
+    place: Counter[str] = Counter()
+    chosen = []
+    for family, _, case in named:
+        if place[family] % step == 0:
+            chosen.append(case)
+        place[family] += 1
+    return chosen
+
+
+def _layers() -> list[tuple[shapes.Layer, int]]:
+    """Return what a call's memory is measured on."""
+    layers = shapes.NETWORKS + shapes.UNSEEN + shapes.DEPTHWISE + shapes.GROUPED
+    return [(layer, batch) for layer in layers for batch in convolution.BATCHES]
 
 
 def _other(name: str, libraries: list[Library], options: Options) -> Any:
     """Measure what is no table of ratios."""
     names = [loaded.name for loaded in libraries]
     if name == "memory":
-        layers = shapes.NETWORKS + shapes.UNSEEN + shapes.DEPTHWISE + shapes.GROUPED
-        pairs = [(layer, batch) for layer in layers for batch in convolution.BATCHES]
-        named = [(f"b{batch} {layer.name}", (layer, batch)) for layer, batch in pairs]
+        named = [(layer.family, f"b{batch} {layer.name}", (layer, batch)) for layer, batch in _layers()]
         return convolution.memory(_some(named, name, options))
     if name == "dispatch":
         return dispatch.measure_backends(names, 300 if options.full else 60)

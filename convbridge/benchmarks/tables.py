@@ -173,6 +173,10 @@ def _row(label: str, count: str, cells: Sequence[str], names: Sequence[str]) -> 
     return f"{label:14}{count:>6}{numbers}".rstrip()
 
 
+def _number(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 100 else f"{ratio:.0f}"
+
+
 def _families(found: Sequence[Result], names: Sequence[str], reference: str) -> Iterator[str]:
     """Sum up: a line a family, then all cases together, and how far they spread."""
     yield _row("", "cases", names, names)
@@ -180,10 +184,10 @@ def _families(found: Sequence[Result], names: Sequence[str], reference: str) -> 
     for family in [*families, "all"] if len(families) > 1 else families:
         chosen = [result for result in found if family in (result.family, "all")]
         ratios = {name: [r.ratio(name, reference) for r in chosen if name in r.seconds] for name in names}
-        cells = [f"{geometric_mean(ratios[name]):.2f}" if ratios[name] else "-" for name in names]
+        cells = [_number(geometric_mean(ratios[name])) if ratios[name] else "-" for name in names]
         yield _row(family, str(len(chosen)), cells, names)
     for label, pick in (("  least", min), ("  median", statistics.median), ("  largest", max)):
-        yield _row(label, "", [f"{pick(ratios[name]):.2f}" for name in names], names)
+        yield _row(label, "", [_number(pick(ratios[name])) for name in names], names)
     if "NumPy" in names:
         worst = max((r for r in found if "NumPy" in r.seconds), key=lambda result: result.ratio("NumPy", reference))
         yield f"NumPy's largest: {worst.name}"
@@ -195,8 +199,8 @@ def _cases(found: Sequence[Result], reference: str) -> Iterator[str]:
         label = result.name
         yield f"{label:41}{reference:14}{min(result.seconds[reference]) * 1e3:8.3f} ms"
         for name in contenders([result], reference):
-            low, middle, high = result.spread(name, reference)
-            yield f"{'':41}{name:14}{result.ratio(name, reference):5.2f} ({low:.2f} {middle:.2f} {high:.2f})"
+            spread = " ".join(map(_number, result.spread(name, reference)))
+            yield f"{'':41}{name:14}{_number(result.ratio(name, reference)):>5} ({spread})"
 
 
 def _failures(table: dict[str, Any]) -> Iterator[str]:
@@ -217,7 +221,7 @@ def _stacks(rows: Sequence[dict[str, Any]], reference: str, names: Sequence[str]
     yield _row("", "ms", names, names)
     for row in rows:
         base = row["seconds"][reference]
-        cells = [f"{row['seconds'][name] / base:.2f}" if name in row["seconds"] else "-" for name in names]
+        cells = [_number(row["seconds"][name] / base) if name in row["seconds"] else "-" for name in names]
         yield _row(f"{row['network']} b{row['batch']}", f"{base * 1e3:.0f}", cells, names)
 
 
