@@ -118,17 +118,18 @@ def test_scipy_filters_with_the_same_kernel():
     np.testing.assert_array_equal(found[1:-1, 1:-1], convbridge.corr2d(X, K))
 
 
-@pytest.mark.parametrize("call", ["facade", "layer"])
-def test_numpy_is_called_through_the_facade_or_a_layer(call, monkeypatch):
+@pytest.mark.parametrize(("call", "used"), [("operator", []), ("facade", ["conv2d"]), ("layer", ["Conv2D"])])
+def test_numpy_is_called_as_operator_or_through_the_facade_or_a_layer(call, used, monkeypatch):
     layer = LAYERS[1]
     X, weight, _ = problem(layer)
     wanted = convbridge.conv2d(X, weight, stride=2, padding=1)
-    np.testing.assert_array_equal(convolution.through_convbridge(layer, X, weight, call)(), wanted)
-    used = []
-    monkeypatch.setattr(convolution, "through_convbridge", lambda *arguments: used.append(arguments[-1]) or int)
-    case = convolution.forward(Layer("", 1, 1, 3, 3), 1, [contenders.library("numpy")], call)
-    case.build()["NumPy"]()
-    assert used == [call]
+    calls = []
+    for name in ("conv2d", "Conv2D"):
+        real = getattr(convbridge, name)
+        watch = lambda *a, real=real, name=name, **k: calls.append(name) or real(*a, **k)  # noqa: E731
+        monkeypatch.setattr(convbridge, name, watch)
+    np.testing.assert_array_equal(contenders.library("numpy", call).convolution(layer, X, weight)(), wanted)
+    assert calls == used
 
 
 def test_a_third_partys_backend_is_measured_through_its_operators():
@@ -282,10 +283,10 @@ def pretend(monkeypatch, errors):
     """Let backends fail to load."""
     real = running.library
 
-    def library(name):
+    def library(name, call):
         if name in errors:
             raise errors[name]
-        return real(name)
+        return real(name, call)
 
     monkeypatch.setattr(running, "library", library)
 
@@ -400,7 +401,7 @@ def made_up():
             "vectors": "avx2",
             "cpus": 2,
             "system": "Linux",
-            "load": [0.5, 1, 2],
+            "load": [0.5],
         },
         "versions": {"Python": "3.11.7", "NumPy": "2.4.0", "PyTorch": "2.13.0+cpu", "MXNet": "1.9.1"},
         "conditions": {
@@ -488,6 +489,7 @@ def test_the_axis_is_logarithmic_and_its_one_is_where_equals_lie():
     assert scale.x(1) - scale.x(0.5) == pytest.approx(scale.x(2) - scale.x(1))
     assert (scale.x(0.01), scale.x(100)) == (plot.LEFT, plot.RIGHT)
     assert scale.ticks() == pytest.approx([0.5, 1, 2, 5])
+    assert plot._Scale(0.5, 2.0).ticks() == pytest.approx([0.5, 0.7, 1, 1.5, 2])
 
 
 def test_a_whisker_beyond_the_axis_has_an_arrow():

@@ -81,6 +81,8 @@ class Library:
     ----------
     name : str
         Of the backend.
+    call : {"operator", "facade", "layer"}
+        How NumPy convolves; the others are called as ever.
 
     Examples
     --------
@@ -91,9 +93,14 @@ class Library:
     [[[[4.0, 4.0], [4.0, 4.0]]]]
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = self.label = name
+    label = ""
+
+    def __init__(self, name: str, call: str = "operator") -> None:
+        self.name = name
+        self.call = call
+        self.label = self.label or name
         self.ops: Any = registry.load(name).ops
+        self.framework: Any = registry.import_framework(name)
 
     def take(self, array: Array) -> Any:
         """Return an array of the library's own, as it is."""
@@ -105,8 +112,8 @@ class Library:
 
     def convolution(self, layer: Layer, X: Array, weight: Array) -> Call:
         """Correlate ``X`` (N, C, H, W) with ``weight`` (O, C / groups, kh, kw)."""
-        x, w, keywords = self.take(X), self.take(weight), geometry(layer)
-        return lambda: self.ops.conv2d(x, w, None, **keywords)
+        x, w, keywords, conv2d = self.take(X), self.take(weight), geometry(layer), self.ops.conv2d
+        return lambda: conv2d(x, w, None, **keywords)
 
     def gradient(self, which: str, layer: Layer, X: Array, weight: Array, grad: Array) -> Call:
         """Compute the gradient of ``X`` ("dX") or of ``weight`` ("dW") alone."""
@@ -123,16 +130,22 @@ class Library:
 
 
 class NumPy(Library):
-    """convbridge's engine.
+    """convbridge's engine."""
 
-    Parameters
-    ----------
-    name : str
-    """
+    label = "NumPy"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.label = "NumPy"
+    def convolution(self, layer: Layer, X: Array, weight: Array) -> Call:
+        """Call the operator, the facade, or a layer, which in "fast" keeps what it made of its weight."""
+        if self.call == "operator":
+            return super().convolution(layer, X, weight)
+        p = layer.padding
+        public = {**geometry(layer), "padding": ((p, p), (p, p))}
+        if self.call == "facade":
+            return lambda: convbridge.conv2d(X, weight, **public, backend=self.name)
+        kernel = (weight.shape[2], weight.shape[3])
+        own = convbridge.Conv2D(kernel, layer.channels, layer.outputs, **public, use_bias=False, backend=self.name)
+        own.set_weights([weight])
+        return lambda: own(X)
 
     def gradient(self, which: str, layer: Layer, X: Array, weight: Array, grad: Array) -> Call:
         """Compute one gradient."""
@@ -146,73 +159,59 @@ class NumPy(Library):
 
 
 class PyTorch(Library):
-    """``torch.nn.functional``, channels first.
+    """``torch.nn.functional``, channels first."""
 
-    Parameters
-    ----------
-    name : str
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.label = "PyTorch"
-        self.torch = registry.import_framework(name)
+    label = "PyTorch"
 
     def convolution(self, layer: Layer, X: Array, weight: Array) -> Call:
         """Call ``conv2d``."""
-        conv2d = self.torch.nn.functional.conv2d
-        x, w = self.torch.from_numpy(X), self.torch.from_numpy(weight)
+        conv2d = self.framework.nn.functional.conv2d
+        x, w = self.framework.from_numpy(X), self.framework.from_numpy(weight)
         return lambda: conv2d(x, w, None, layer.stride, layer.padding, layer.dilation, layer.groups)
 
     def gradient(self, which: str, layer: Layer, X: Array, weight: Array, grad: Array) -> Call:
         """Call the operator behind autograd, with a mask."""
-        x, w, g = (self.torch.from_numpy(array) for array in (X, weight, grad))
+        x, w, g = (self.framework.from_numpy(array) for array in (X, weight, grad))
         stride, padding, dilation = ([value, value] for value in (layer.stride, layer.padding, layer.dilation))
-        backward = self.torch.ops.aten.convolution_backward
+        backward = self.framework.ops.aten.convolution_backward
         mask = [which == "dX", which == "dW", False]
         index = mask.index(True)
         return lambda: backward(g, x, w, None, stride, padding, dilation, False, [0, 0], layer.groups, mask)[index]
 
     def pooling(self, layer: Layer, X: Array, mode: str) -> Call:
         """Call ``max_pool2d`` or ``avg_pool2d``."""
-        x = self.torch.from_numpy(X)
-        pool = getattr(self.torch.nn.functional, f"{mode}_pool2d")
+        x = self.framework.from_numpy(X)
+        pool = getattr(self.framework.nn.functional, f"{mode}_pool2d")
         return lambda: pool(x, layer.kernel, layer.stride, layer.padding)
 
 
 class TensorFlow(Library):
-    """``tf.nn`` and the operators behind its gradients, channels last, the weight as (kh, kw, C, O).
+    """``tf.nn`` and the operators behind its gradients, channels last, the weight as (kh, kw, C, O)."""
 
-    Parameters
-    ----------
-    name : str
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.label = "TensorFlow"
-        self.tf = registry.import_framework(name)
+    label = "TensorFlow"
 
     def host(self, result: Any, kind: str = "image") -> Array:
         """Put the channels first again."""
         return np.asarray(result.numpy().transpose((0, 3, 1, 2) if kind == "image" else (3, 2, 0, 1)))
 
     def _last(self, X: Array) -> Any:
-        return self.tf.constant(np.ascontiguousarray(X.transpose(0, 2, 3, 1)))
+        return self.framework.constant(np.ascontiguousarray(X.transpose(0, 2, 3, 1)))
 
     def convolution(self, layer: Layer, X: Array, weight: Array) -> Call:
         """Call ``conv2d``, or ``depthwise_conv2d`` where every channel has its own kernel."""
-        tf, x, s, d, p = self.tf, self._last(X), layer.stride, layer.dilation, layer.padding
+        tf, x, s, d, p = self.framework, self._last(X), layer.stride, layer.dilation, layer.padding
         sides = [[0, 0], [p, p], [p, p], [0, 0]]
         if layer.groups == layer.channels == layer.outputs > 1:
             w = tf.constant(np.ascontiguousarray(weight.transpose(2, 3, 0, 1)))
-            return lambda: tf.nn.depthwise_conv2d(x, w, [1, s, s, 1], sides, dilations=[d, d])
+            depthwise = tf.nn.depthwise_conv2d
+            return lambda: depthwise(x, w, [1, s, s, 1], sides, dilations=[d, d])
         w = tf.constant(np.ascontiguousarray(weight.transpose(2, 3, 1, 0)))
-        return lambda: tf.nn.conv2d(x, w, s, sides, dilations=d)
+        conv2d = tf.nn.conv2d
+        return lambda: conv2d(x, w, s, sides, dilations=d)
 
     def gradient(self, which: str, layer: Layer, X: Array, weight: Array, grad: Array) -> Call:
         """Call the operators of ``conv2d``'s gradients."""
-        tf, g, s, d, p = self.tf, self._last(grad), layer.stride, layer.dilation, layer.padding
+        tf, g, s, d, p = self.framework, self._last(grad), layer.stride, layer.dilation, layer.padding
         keywords: dict[str, Any] = {
             "strides": [1, s, s, 1],
             "dilations": [1, d, d, 1],
@@ -228,7 +227,7 @@ class TensorFlow(Library):
 
     def pooling(self, layer: Layer, X: Array, mode: str) -> Call:
         """Call ``max_pool2d`` or ``avg_pool2d``, which takes no list of paddings: the zeros are put on before."""
-        tf, x, k, s, p = self.tf, self._last(X), layer.kernel, layer.stride, layer.padding
+        tf, x, k, s, p = self.framework, self._last(X), layer.kernel, layer.stride, layer.padding
         sides = [[0, 0], [p, p], [p, p], [0, 0]]
         if mode == "max":
             return lambda: tf.nn.max_pool2d(x, k, s, sides)
@@ -238,20 +237,12 @@ class TensorFlow(Library):
 
 
 class MXNet(Library):
-    """``mx.nd``, channels first; it computes in the background, so every call waits.
+    """``mx.nd``, channels first; it computes in the background, so every call waits."""
 
-    Parameters
-    ----------
-    name : str
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.label = "MXNet"
-        self.mx = registry.import_framework(name)
+    label = "MXNet"
 
     def _forward(self, layer: Layer, x: Any, w: Any) -> Any:
-        return self.mx.nd.Convolution(
+        return self.framework.nd.Convolution(
             x,
             w,
             no_bias=True,
@@ -279,7 +270,7 @@ class MXNet(Library):
         x, w, g = self.take(X), self.take(weight), self.take(grad)
         wanted = x if which == "dX" else w
         wanted.attach_grad()
-        with self.mx.autograd.record():
+        with self.framework.autograd.record():
             result = self._forward(layer, x, w)
 
         def call() -> Any:
@@ -294,7 +285,7 @@ class MXNet(Library):
         x, pair = self.take(X), (layer.kernel, layer.kernel)
 
         def call() -> Any:
-            result = self.mx.nd.Pooling(
+            result = self.framework.nd.Pooling(
                 x,
                 kernel=pair,
                 pool_type=mode,
@@ -324,13 +315,15 @@ class SciPy:
 _KNOWN: dict[str, type[Library]] = {"numpy": NumPy, "torch": PyTorch, "tensorflow": TensorFlow, "mxnet": MXNet}
 
 
-def library(name: str) -> Library:
+def library(name: str, call: str = "operator") -> Library:
     """Return what measures a backend.
 
     Parameters
     ----------
     name : str
         A canonical name.
+    call : {"operator", "facade", "layer"}
+        How NumPy convolves.
 
     Returns
     -------
@@ -346,4 +339,4 @@ def library(name: str) -> Library:
     >>> library("numpy").label
     'NumPy'
     """
-    return _KNOWN.get(name, Library)(name)
+    return _KNOWN.get(name, Library)(name, call)

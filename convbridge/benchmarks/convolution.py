@@ -1,9 +1,7 @@
 """Convolution and pooling: the cases of every table, and the memory of a call.
 
-NumPy's operator is called, not the facade, whose own cost is measured in
-``dispatch``; ``call="facade"`` calls ``convbridge.conv2d`` instead, and
-"layer" a ``convbridge.Conv2D``, which in "fast" keeps what engines make of its
-weights. Sizes are in ``shapes``, the libraries' calls in ``contenders``.
+Sizes are in ``shapes``, the libraries' calls in ``contenders``. NumPy's
+operator is called, not the facade, whose own cost is measured in ``dispatch``.
 """
 
 from __future__ import annotations
@@ -16,14 +14,13 @@ from typing import Any
 
 import numpy as np
 
-import convbridge
 from convbridge import registry
 from convbridge.benchmarks import shapes, timing
 from convbridge.benchmarks.contenders import Library, SciPy, engine, geometry
 from convbridge.benchmarks.shapes import Layer
 from convbridge.benchmarks.timing import Call
 
-__all__ = ["BATCHES", "CALLS", "TABLES", "cases", "memory", "stacks"]
+__all__ = ["BATCHES", "TABLES", "cases", "memory", "stacks"]
 
 Array = np.ndarray[Any, Any]
 
@@ -41,9 +38,6 @@ TABLES = {
     "dW": "gradients of the layers' weights",
 }
 
-#: How NumPy's convolution is called.
-CALLS = ("operator", "facade", "layer")
-
 
 def arrays(layer: Layer, batch: int) -> tuple[Array, Array]:
     """Return an image and a weight of random float32 numbers."""
@@ -55,29 +49,12 @@ def arrays(layer: Layer, batch: int) -> tuple[Array, Array]:
     return X, weight
 
 
-def through_convbridge(layer: Layer, X: Array, weight: Array, call: str) -> Call:
-    """Return a call of the facade or of a layer, on NumPy."""
-    p = layer.padding
-    public = {**geometry(layer), "padding": ((p, p), (p, p))}
-    if call == "facade":
-        return lambda: convbridge.conv2d(X, weight, **public, backend="numpy")
-    kernel = (weight.shape[2], weight.shape[3])
-    own = convbridge.Conv2D(kernel, layer.channels, layer.outputs, **public, use_bias=False, backend="numpy")
-    own.set_weights([weight])
-    return lambda: own(X)
-
-
-def forward(layer: Layer, batch: int, libraries: Sequence[Library], call: str) -> timing.Case:
+def forward(layer: Layer, batch: int, libraries: Sequence[Library]) -> timing.Case:
     """Return the case of a layer."""
 
     def build() -> dict[str, Callable[[], Call]]:
         X, weight = arrays(layer, batch)
-        found: dict[str, Callable[[], Call]] = {}
-        for library in libraries:
-            found[library.label] = partial(library.convolution, layer, X, weight)
-            if library.name == "numpy" and call != "operator":
-                found[library.label] = partial(through_convbridge, layer, X, weight, call)
-        return found
+        return {library.label: partial(library.convolution, layer, X, weight) for library in libraries}
 
     return timing.Case(layer.family, f"b{batch} {layer.name}", build)
 
@@ -124,7 +101,7 @@ def pooling(layer: Layer, batch: int, mode: str, libraries: Sequence[Library]) -
     return timing.Case(mode, f"b{batch} {layer.name}", build)
 
 
-def cases(table: str, libraries: Sequence[Library], call: str = "operator") -> list[timing.Case]:
+def cases(table: str, libraries: Sequence[Library]) -> list[timing.Case]:
     """Return the cases of a table; nothing is computed until they are built.
 
     Parameters
@@ -133,8 +110,6 @@ def cases(table: str, libraries: Sequence[Library], call: str = "operator") -> l
         One of :data:`TABLES`.
     libraries : sequence of Library
         The contenders.
-    call : {"operator", "facade", "layer"}
-        How NumPy's forward convolution is called.
 
     Returns
     -------
@@ -161,7 +136,7 @@ def cases(table: str, libraries: Sequence[Library], call: str = "operator") -> l
         return [image_filter(size, rank_1, libraries) for rank_1 in (False, True) for size in shapes.FILTER_KERNELS]
     if table == "pool":
         return [pooling(layer, 8, mode, libraries) for mode in ("max", "avg") for layer in shapes.POOLINGS]
-    return [forward(layer, batch, libraries, call) for layer in layers for batch in BATCHES]
+    return [forward(layer, batch, libraries) for layer in layers for batch in BATCHES]
 
 
 def stacks(results: Sequence[timing.Result]) -> list[dict[str, Any]]:

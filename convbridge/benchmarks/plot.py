@@ -23,7 +23,7 @@ __all__ = ["render"]
 
 # Units of the picture, pixels of a window as wide; a browser scales it.
 WIDTH, MARGIN, INDENT = 880, 28, 12
-LEFT, RIGHT = 322, WIDTH - MARGIN - 66
+LEFT, RIGHT = 346, WIDTH - MARGIN - 66
 ROW, HEADING, AXIS = 24, 28, 30
 #: Panels with more rows have their axis again at the end.
 LONG = 24
@@ -97,9 +97,10 @@ class _Scale(NamedTuple):
         return LEFT + (RIGHT - LEFT) * math.log(inside / self.low) / math.log(self.high / self.low)
 
     def ticks(self) -> list[float]:
-        """Return 0.1, 0.2, 0.5, 1, 2, 5, ..., as far as they lie on the axis."""
+        """Return 0.1, 0.2, 0.5, 1, 2, 5, ..., as far as they lie on the axis, and more on a short one."""
+        digits = (1.0, 2.0, 5.0) if self.high > 20 * self.low else (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
         decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-        found = [digit * 10.0**decade for decade in decades for digit in (1, 2, 5)]
+        found = [digit * 10.0**decade for decade in decades for digit in digits]
         return [tick for tick in found if self.low <= tick <= self.high]
 
 
@@ -240,7 +241,7 @@ def _head(parts: list[str], document: dict[str, Any], names: Sequence[str]) -> f
         kind, mark = MARKS.get(name, OTHER)
         parts.append(f'<g class="{kind}" transform="translate({x + 6} {y - 4.5})"><g class="mark">{mark}</g></g>')
         parts.append(f'<text x="{x + 18}" y="{y}">{escape(name)}</text>')
-        x += 38 + 7.4 * len(name)
+        x += max(104, 34 + 8 * len(name))
     parts.append(f'<rect class="band" x="{x}" y="{y - 12}" width="16" height="15"/>')
     parts.append(f'<text x="{x + 22}" y="{y}">{escape(control_of(reference))}: what lies in it is noise</text>')
     return y
@@ -296,7 +297,7 @@ def _row(row: _Row, names: Sequence[str], scale: _Scale, y: float) -> Iterator[s
     # Something to point at between the marks.
     yield f'<rect x="{MARGIN}" y="{y - ROW / 2}" width="{WIDTH - 2 * MARGIN}" height="{ROW}" fill="transparent"/>'
     yield f'<text class="label" x="{MARGIN + INDENT}" y="{y + 4.5}">{label}</text>'
-    step = min(6.5, 15 / max(len(names) - 1, 1))
+    step = min(6.5, 13 / max(len(names) - 1, 1))
     for place, name in reversed(list(enumerate(names))):
         if name in row.ratios:
             low, middle, high = row.ratios[name]

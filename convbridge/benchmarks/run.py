@@ -246,7 +246,7 @@ def measure(options: Options) -> dict[str, Any]:
     """
     began = time.perf_counter()
     timing.clock = time.process_time if options.cpu_time else time.perf_counter
-    libraries, listed = _load(options.backends)
+    libraries, listed = _load(options.backends, options.call)
     reference = next((found.label for name in _REFERENCES for found in libraries if found.name == name), None)
     passes = options.passes or (3 if options.full else 1)
     rounds = options.rounds or (7 if options.full else 3)
@@ -271,7 +271,7 @@ def measure(options: Options) -> dict[str, Any]:
     with selection.use_precision(options.precision) if options.precision != "exact" else nullcontext():
         for name in options.tables():
             if name in convolution.TABLES:
-                all_of = convolution.cases(name, libraries, options.call)
+                all_of = convolution.cases(name, libraries)
                 cases = _some([(*case[:2], case) for case in all_of], name, options)
                 if not cases:
                     continue
@@ -287,7 +287,7 @@ def measure(options: Options) -> dict[str, Any]:
     return document
 
 
-def _load(asked: tuple[str, ...] | None) -> tuple[list[Library], list[dict[str, str]]]:
+def _load(asked: tuple[str, ...] | None, call: str) -> tuple[list[Library], list[dict[str, str]]]:
     """Load the contenders, NumPy first in the tables; what is missing or broken is listed with what it said."""
     libraries: list[Library] = []
     listed: list[dict[str, str]] = []
@@ -301,7 +301,7 @@ def _load(asked: tuple[str, ...] | None) -> tuple[list[Library], list[dict[str, 
         timing.progress(f"loading {name}")
         try:
             with quiet():
-                loaded = library(name)
+                loaded = library(name, call)
         except ConvbridgeError as error:
             if asked is not None:
                 raise
