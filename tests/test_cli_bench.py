@@ -441,6 +441,7 @@ def test_the_text_of_a_run():
     assert "MXNet could not compute 1 of 3: Error: no" in lines
     assert "ResNet-50 b8    2000    1.50       -           1.05" in text
     assert re.search(r"NumPy +2\.00 \(1\.00 1\.50 2\.00\)", text)  # the least, the median, the largest of a round
+    assert [line for line in lines if line.endswith(":")] == ["1x1:", "3x3 s1:", "any kernel:"]
     assert text.index("b2 x") < text.index("b1 x")
     assert re.search(r"tensorflow 2000 shapes +(1024\.0 *){5} \+0\.00 +\+0\.000 kB", text)
 

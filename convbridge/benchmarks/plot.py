@@ -16,7 +16,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from convbridge.benchmarks.run import RunError
-from convbridge.benchmarks.tables import conditions, contenders, machine, results
+from convbridge.benchmarks.tables import by_family, conditions, contenders, machine, results
 from convbridge.benchmarks.timing import Result, control_of, geometric_mean
 
 __all__ = ["render"]
@@ -181,17 +181,11 @@ def _panel(table: dict[str, Any], reference: str) -> _Panel:
     names = [name for name in contenders(found, reference) if name != control]
     rows = [
         _Row(result.name, result.family, {name: result.spread(name, reference) for name in _in(result, names)})
-        for result in sorted(found, key=_family_order(found))
+        for result in by_family(found)
     ]
     middles = [result.spread(control, reference)[1] for result in found] or [1.0]
     part = "" if len(table["cases"]) == table["of"] else f", {len(table['cases'])} of {table['of']} cases"
     return _Panel(table["name"], table["title"] + part, rows, (min(middles), max(middles)), names)
-
-
-def _family_order(found: Sequence[Result]) -> Any:
-    """Return a key that puts families together, in the order in which they first come."""
-    order = list(dict.fromkeys(result.family for result in found))
-    return lambda result: order.index(result.family)
 
 
 def _in(result: Result, names: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from convbridge.benchmarks import dispatch, imports, memory
 from convbridge.benchmarks.timing import Result, control_of, geometric_mean
 
-__all__ = ["conditions", "contenders", "lines", "machine", "results"]
+__all__ = ["by_family", "conditions", "contenders", "lines", "machine", "results"]
 
 WIDTH = 80
 
@@ -57,6 +57,26 @@ def contenders(found: Sequence[Result], reference: str) -> list[str]:
     control = control_of(reference)
     names = dict.fromkeys(name for result in found for name in result.seconds)
     return [name for name in names if name not in (reference, control)] + [name for name in names if name == control]
+
+
+def by_family(found: Sequence[Result]) -> list[Result]:
+    """Put families together, in the order in which they first come.
+
+    Parameters
+    ----------
+    found : sequence of Result
+
+    Returns
+    -------
+    list of Result
+
+    Examples
+    --------
+    >>> [result.name for result in by_family([Result(name[0], name, {}, {}) for name in ("b1", "a1", "b2")])]
+    ['b1', 'b2', 'a1']
+    """
+    families = list(dict.fromkeys(result.family for result in found))
+    return sorted(found, key=lambda result: families.index(result.family))
 
 
 def machine(document: dict[str, Any]) -> str:
@@ -195,7 +215,11 @@ def _families(found: Sequence[Result], names: Sequence[str], reference: str) -> 
 
 def _cases(found: Sequence[Result], reference: str) -> Iterator[str]:
     """List the cases: the reference's time, each ratio, and in parentheses the least, median and largest of a round."""
-    for result in found:
+    family = ""
+    for result in by_family(found):
+        if result.family != family:
+            family = result.family
+            yield f"{family}:"
         label = result.name
         yield f"{label:41}{reference:14}{min(result.seconds[reference]) * 1e3:8.3f} ms"
         for name in contenders([result], reference):
