@@ -1,6 +1,6 @@
 """Convolution and pooling, every case printed: ``convbridge bench`` without dispatch, import time and growth.
 
-``python benchmarks/convolution.py`` runs everything, about an hour;
+``python benchmarks/convolution.py`` runs everything, an hour or more;
 ``--quick`` a part of every table in about a minute; every option of
 ``convbridge bench`` may be added. The code is in ``convbridge/benchmarks/``.
 """

@@ -1,4 +1,4 @@
-"""What ``import convbridge`` costs: ``convbridge bench --only import --full``.
+"""What ``import convbridge`` costs: ``convbridge bench --only import --backends numpy --full``.
 
 Every option of ``convbridge bench`` may be added. The code is in
 ``convbridge/benchmarks/``.
@@ -11,4 +11,4 @@ import sys
 from convbridge.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["bench", "--full", "--only", "import", *sys.argv[1:]]))
+    sys.exit(main(["bench", "--full", "--only", "import", "--backends", "numpy", *sys.argv[1:]]))

@@ -291,14 +291,14 @@ def _row(row: _Row, names: Sequence[str], scale: _Scale, y: float) -> Iterator[s
     # Something to point at between the marks.
     yield f'<rect x="{MARGIN}" y="{y - ROW / 2}" width="{WIDTH - 2 * MARGIN}" height="{ROW}" fill="transparent"/>'
     yield f'<text class="label" x="{MARGIN + INDENT}" y="{y + 4.5}">{label}</text>'
-    step = min(6.5, 13 / max(len(names) - 1, 1))
-    for place, name in reversed(list(enumerate(names))):
-        if name in row.ratios:
-            low, middle, high = row.ratios[name]
-            kind, mark = MARKS.get(name, OTHER)
-            level = y + step * (place - (len(names) - 1) / 2)
-            yield f'<g class="{kind}">{_whisker(scale, low, high, level)}'
-            yield f'<g class="mark" transform="translate({scale.x(middle):.1f} {level:.1f})">{mark}</g></g>'
+    present = [name for name in names if name in row.ratios]
+    step = min(6.5, 13 / max(len(present) - 1, 1))
+    for place, name in reversed(list(enumerate(present))):
+        low, middle, high = row.ratios[name]
+        kind, mark = MARKS.get(name, OTHER)
+        level = y + step * (place - (len(present) - 1) / 2)
+        yield f'<g class="{kind}">{_whisker(scale, low, high, level)}'
+        yield f'<g class="mark" transform="translate({scale.x(middle):.1f} {level:.1f})">{mark}</g></g>'
     if "NumPy" in row.ratios:
         yield f'<text class="number" x="{WIDTH - MARGIN}" y="{y + 4.5}">{row.ratios["NumPy"][1]:.2f}</text>'
     yield "</g>"

@@ -38,7 +38,6 @@ __all__ = [
     "Result",
     "clock",
     "control_of",
-    "fix_process",
     "geometric_mean",
     "machine",
     "measure",
@@ -62,12 +61,6 @@ ENVIRONMENT = {
 
 #: What is read before and after. ``time.process_time`` leaves out what other processes took of a shared machine.
 clock: Callable[[], float] = time.perf_counter
-
-
-def fix_process() -> None:
-    """Start this process again with one thread and a fixed heap, unless it already runs so."""
-    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **ENVIRONMENT})
 
 
 def machine() -> dict[str, Any]:

@@ -16,10 +16,10 @@ __all__ = ["bench"]
 def bench(
     full: Annotated[
         bool,
-        typer.Option("--full/--quick", help="Every case, many samples: an hour. Default: some, in about a minute."),
+        typer.Option("--full/--quick", help="All cases, many samples: over an hour. Default: some, a minute."),
     ] = False,
     only: Annotated[
-        str | None, typer.Option("--only", metavar="T,T", help="Only these tables; their names stand below.")
+        str | None, typer.Option("--only", metavar="T,T", help="Only these tables; their names stand above.")
     ] = None,
     backends: Annotated[
         str | None,
