@@ -336,7 +336,7 @@ def _some(named: Sequence[tuple[str, str, Any]], table: str, options: Options) -
     if table == "filter":  # for the large kernels some libraries need seconds
         named = [row for row in named if row[1].endswith((" 3x3", " 5x5"))]
     # Odd, so that batches of 1 and of 8 take turns.
-    step = {"forward": 7, "unseen": 7, "dX": 11, "dW": 11}.get(table, 3)
+    step = {"forward": 7, "unseen": 7, "dX": 15, "dW": 15}.get(table, 3)
     place: Counter[str] = Counter()
     chosen = []
     for family, _, case in named:
