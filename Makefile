@@ -7,7 +7,7 @@
 #   make tour      examples/tour.ipynb, run again, its outputs kept
 #   make fuzz      10,000 random cases per backend, and 5,000 of gradients, against the oracle
 #   make lint      ruff, its formatter, mypy
-#   make bench     the benchmarks
+#   make bench     the short benchmarks: bench.json, and bench.svg to look at
 #   make clean     remove what was made
 
 PYTHON ?= python3
@@ -53,9 +53,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	$(BIN)/python benchmarks/import_time.py
-	$(BIN)/python benchmarks/dispatch.py
-	$(BIN)/python benchmarks/convolution.py --quick
+	$(BIN)/convbridge bench --json bench.json --plot bench.svg $(BENCH_OPTIONS)
 
 # An interrupted installation leaves no mark behind and is done again.
 $(READY): pyproject.toml constraints/numpy1.txt

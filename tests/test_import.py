@@ -61,7 +61,13 @@ def test_import_loads_no_framework_and_nothing_heavy(tmp_path):
     loaded = loaded_by("import convbridge", tmp_path)
     for heavy in NOT_NEEDED:
         assert not [name for name in loaded if name == heavy or name.startswith(f"{heavy}.")]
-    for later in ("convbridge.parity", "convbridge.kernels", "convbridge.cli", "convbridge_numpy.ops"):
+    for later in (
+        "convbridge.parity",
+        "convbridge.benchmarks",
+        "convbridge.kernels",
+        "convbridge.cli",
+        "convbridge_numpy.ops",
+    ):
         assert later not in loaded
 
 

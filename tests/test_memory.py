@@ -1,6 +1,6 @@
 """Memory does not grow with the number of calls, nor with the number of shapes.
 
-Measured by ``benchmarks/memory.py``, which prints the long runs, each in a
+Measured by ``convbridge.benchmarks.memory``, which prints the long runs, each in a
 process of its own. For the shapes the frameworks' caches of compiled kernels,
 and convbridge's of plans, are made small here, so that they are full after the
 first quarter of the work; whatever grows later is no cache. Between the medians
@@ -16,19 +16,16 @@ such leaks.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 import convbridge
+from convbridge.benchmarks import memory
 
-BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "memory.py"
-
-pytestmark = [
-    pytest.mark.skipif(not BENCHMARK.exists(), reason="the benchmarks are not beside the tests"),
-    pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc, to read what a process holds"),
-]
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="needs /proc, to read what a process holds"
+)
 
 CALLS, SHAPES = 2000, 320
 KILOBYTE = 1024
@@ -43,16 +40,7 @@ SMALL_CACHES = {
 }
 
 
-@pytest.fixture(scope="module")
-def memory():
-    """Import the benchmark, which is in no package."""
-    spec = importlib.util.spec_from_file_location("memory_benchmark", BENCHMARK)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def grown(memory, backend, kind, count, **keywords):
+def grown(backend, kind, count, **keywords):
     program = keywords.pop("program", memory.PROGRAM)
     line = "registry.load(backend)\n"
     assert line in program
@@ -61,28 +49,28 @@ def grown(memory, backend, kind, count, **keywords):
     return memory.growth(found, since=2) / (count / 2)
 
 
-def test_memory_does_not_grow_with_calls(memory, backend):
-    assert grown(memory, backend, "calls", CALLS) < A_CALL
+def test_memory_does_not_grow_with_calls(backend):
+    assert grown(backend, "calls", CALLS) < A_CALL
 
 
-def test_memory_does_not_grow_with_shapes(memory, backend):
-    assert grown(memory, backend, "shapes", SHAPES, environment=SMALL_CACHES) < A_SHAPE
+def test_memory_does_not_grow_with_shapes(backend):
+    assert grown(backend, "shapes", SHAPES, environment=SMALL_CACHES) < A_SHAPE
 
 
 @pytest.mark.parametrize(
     ("kind", "count", "size"), [("calls", CALLS, 2 * A_CALL), ("shapes", SHAPES, 2 * A_SHAPE)], ids=["calls", "shapes"]
 )
-def test_a_planted_leak_is_seen(memory, kind, count, size):
+def test_a_planted_leak_is_seen(kind, count, size):
     line = "    run(*shape)\n"
     assert line in memory.PROGRAM
     program = memory.PROGRAM.replace(line, line + f"    found_no_more.append(bytearray({size}))\n")
     program = program.replace("found = [held()]", "found, found_no_more = [held()], []")
     limit = A_CALL if kind == "calls" else A_SHAPE
-    assert grown(memory, "numpy", kind, count, program=program) > limit
+    assert grown("numpy", kind, count, program=program) > limit
 
 
 @pytest.mark.skipif("mxnet" not in convbridge.available_backends(), reason="MXNet is not installed")
-def test_without_its_bound_mxnet_would_grow(memory):
+def test_without_its_bound_mxnet_would_grow():
     """The variable that the backend sets before it imports MXNet is what keeps the cache small."""
     unbounded = {**SMALL_CACHES, "MXNET_MKLDNN_CACHE_NUM": "-1"}
-    assert grown(memory, "mxnet", "shapes", 120, environment=unbounded) > 10 * A_SHAPE
+    assert grown("mxnet", "shapes", 120, environment=unbounded) > 10 * A_SHAPE

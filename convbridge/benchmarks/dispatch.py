@@ -18,26 +18,23 @@ two arguments and a keyword that returns one of them.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import random
 import statistics
-import sys
-import textwrap
 import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import repeat
 from typing import Any, NamedTuple
 
-for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(_variable, "1")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import numpy as np
 
-import numpy as np  # noqa: E402  (reads the variables)
+import convbridge
+from convbridge.benchmarks.timing import progress
 
-import convbridge  # noqa: E402
-from convbridge import registry  # noqa: E402
+__all__ = ["measure_backends", "text"]
+
+Array = np.ndarray[Any, Any]
+Pair = tuple[Callable[..., Any], Callable[..., Any]]
 
 #: Short, so that some samples escape whatever else the machine does.
 SAMPLE_SECONDS = 0.0005
@@ -61,31 +58,33 @@ class Case(NamedTuple):
     own: Any
 
 
-def images(shape, weight):
+def images(shape: tuple[int, ...], weight: tuple[int, ...]) -> tuple[Array, Array]:
     """Return an image and a weight of small numbers."""
     rng = np.random.default_rng(0)
     return rng.standard_normal(shape).astype("float32"), rng.standard_normal(weight).astype("float32")
 
 
 #: conv2d's problems; LeNet's two layers, without and with padding.
-PROBLEMS = {
+PROBLEMS: dict[str, tuple[tuple[int, ...], tuple[int, ...], int]] = {
     "conv2d 8x8": ((1, 1, 8, 8), (1, 1, 3, 3), 0),
     "conv2d LeNet 1": ((1, 1, 28, 28), (6, 1, 5, 5), 2),
     "conv2d LeNet 2": ((1, 6, 14, 14), (16, 6, 5, 5), 0),
 }
 
 
-def numpy_cases():
-    def correlate(X, K):
+def numpy_cases() -> Pair:
+    """Return the raw ``corr2d`` and ``conv2d``: a block of im2col and one product."""
+
+    def correlate(X: Array, K: Array) -> Any:
         c, h, w = X.shape
         o, _, kh, kw = K.shape
         s, t = h - kh + 1, w - kw + 1
         a, b, d = X.strides
-        view = np.ndarray((c, kh, kw, s, t), X.dtype, X, 0, (a, b, d, b, d))
+        view: Array = np.ndarray((c, kh, kw, s, t), X.dtype, X, 0, (a, b, d, b, d))
         columns = view.reshape(c * kh * kw, s * t)
         return K.reshape(o, -1).dot(columns).reshape(1, o, s, t)
 
-    def conv2d(X, K, p):
+    def conv2d(X: Array, K: Array, p: int) -> Any:
         if p:
             n, c, h, w = X.shape
             padded = np.zeros((n, c, h + 2 * p, w + 2 * p), X.dtype)
@@ -93,37 +92,37 @@ def numpy_cases():
             X = padded
         return correlate(X[0], K)
 
-    def corr2d(X, K):
+    def corr2d(X: Array, K: Array) -> Any:
         h, w = X.shape
         kh, kw = K.shape
         a, b = X.strides
         s, t = h - kh + 1, w - kw + 1
-        view = np.ndarray((kh, kw, s, t), X.dtype, X, 0, (a, b, a, b))
+        view: Array = np.ndarray((kh, kw, s, t), X.dtype, X, 0, (a, b, a, b))
         return K.ravel().dot(view.reshape(kh * kw, s * t)).reshape(s, t)
 
     return corr2d, conv2d
 
 
-def torch_cases():
+def torch_cases() -> Pair:
+    """Return the raw ``corr2d`` and ``conv2d``: what ``torch.nn.functional`` has."""
     import torch
 
     torch.set_num_threads(1)
     correlate = torch.nn.functional.conv2d
 
-    def corr2d(X, K):
+    def corr2d(X: Any, K: Any) -> Any:
         return correlate(X.view(1, 1, 8, 8), K.view(1, 1, 3, 3)).view(6, 6)
 
-    def conv2d(X, K, p):
+    def conv2d(X: Any, K: Any, p: int) -> Any:
         return correlate(X, K, padding=p) if p else correlate(X, K)
 
     return corr2d, conv2d
 
 
-def tensorflow_cases():
+def tensorflow_cases() -> Pair:
+    """Return the raw ``corr2d`` and ``conv2d``: what ``tf.nn`` has, in NCHW where the processor has it."""
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
     probe = tf.zeros((1, 1, 8, 8)), tf.zeros((3, 3, 1, 1))
     try:
         tf.nn.conv2d(*probe, 1, "VALID", data_format="NCHW")
@@ -131,11 +130,11 @@ def tensorflow_cases():
     except tf.errors.OpError:
         native = False
 
-    def corr2d(X, K):
+    def corr2d(X: Any, K: Any) -> Any:
         Y = tf.nn.conv2d(tf.reshape(X, (1, 8, 8, 1)), tf.reshape(K, (3, 3, 1, 1)), 1, "VALID")
         return tf.reshape(Y, (6, 6))
 
-    def conv2d(X, K, p):
+    def conv2d(X: Any, K: Any, p: int) -> Any:
         weight = tf.transpose(K, (2, 3, 1, 0))
         if native:
             sides = [[0, 0], [0, 0], [p, p], [p, p]] if p else "VALID"
@@ -146,16 +145,17 @@ def tensorflow_cases():
     return corr2d, conv2d
 
 
-def mxnet_cases():
+def mxnet_cases() -> Pair:
+    """Return the raw ``corr2d`` and ``conv2d``: what ``mx.nd`` has, waited for."""
     nd = convbridge.import_framework("mxnet").nd
 
-    def corr2d(X, K):
+    def corr2d(X: Any, K: Any) -> Any:
         Y = nd.Convolution(X.reshape((1, 1, 8, 8)), K.reshape((1, 1, 3, 3)), no_bias=True, kernel=(3, 3), num_filter=1)
         Y = Y.reshape((6, 6))
         Y.wait_to_read()
         return Y
 
-    def conv2d(X, K, p):
+    def conv2d(X: Any, K: Any, p: int) -> Any:
         kernel = K.shape
         Y = nd.Convolution(X, K, no_bias=True, kernel=kernel[2:], num_filter=kernel[0], pad=(p, p))
         Y.wait_to_read()
@@ -164,12 +164,19 @@ def mxnet_cases():
     return corr2d, conv2d
 
 
-RAW = {"numpy": numpy_cases, "torch": torch_cases, "tensorflow": tensorflow_cases, "mxnet": mxnet_cases}
+RAW: dict[str, Callable[[], Pair]] = {
+    "numpy": numpy_cases,
+    "torch": torch_cases,
+    "tensorflow": tensorflow_cases,
+    "mxnet": mxnet_cases,
+}
 
 
-def cases(names):
-    """Build every problem for the backends asked for, and check that both ways agree."""
+def cases(names: Sequence[str]) -> Iterator[Case]:
+    """Build every problem for the backends asked for, those whose raw calls are known."""
     for backend in names:
+        if backend not in RAW:
+            continue
         corr2d, conv2d = RAW[backend]()
         X, K = (convbridge.asarray(x, backend=backend) for x in images((8, 8), (3, 3)))
         yield Case(
@@ -188,8 +195,10 @@ def cases(names):
             )
 
 
-def keras_cases(names):
+def keras_cases(names: Sequence[str]) -> Iterator[Case]:
     """Keras' operator in place of convbridge, for comparison, on the backend that Keras has chosen."""
+    if "tensorflow" not in names or find_spec("keras") is None:
+        return
     import keras
 
     chosen = keras.backend.backend()
@@ -204,7 +213,7 @@ def keras_cases(names):
     yield Case(chosen, "keras.ops.conv", lambda: conv2d(X, K, 0), lambda: keras.ops.conv(last, weight))
 
 
-def per_call(function, count):
+def per_call(function: Callable[[], Any], count: int) -> float:
     """Return nanoseconds per call of ``count`` calls, after one that warms the caches."""
     function()
     start = time.perf_counter_ns()
@@ -213,38 +222,44 @@ def per_call(function, count):
     return (time.perf_counter_ns() - start) / count
 
 
-def plain(X, K, *, backend=None):
+def plain(X: Any, K: Any, *, backend: str | None = None) -> Any:
+    """Do nothing: what a plain Python call costs."""
     return X
 
 
-def unit():
+def unit() -> tuple[float, float]:
     """Return the nanoseconds of a function that makes a plain Python call, and of one that does not."""
     X = K = None
     return per_call(lambda: plain(X, K), 5000), per_call(lambda: X, 5000)
 
 
-def measure(rows, repetitions):
-    """Time every way of every case in random order; return the samples."""
-    ways = {}
+def measure(rows: Sequence[Case], repetitions: int) -> tuple[dict[tuple[int, str], list[float]], tuple[float, float]]:
+    """Time every way of every case in random order; return the samples, and the fastest of :func:`unit`."""
+    ways: dict[tuple[int, str], tuple[Callable[[], Any], int]] = {}
     for i, case in enumerate(rows):
         raw, own = convbridge.to_numpy(case.raw()), convbridge.to_numpy(case.own())
         if not np.allclose(raw.ravel(), own.ravel(), rtol=1e-4, atol=1e-4):
-            raise SystemExit(f"{case.backend} {case.name}: the raw call computes something else")
+            raise RuntimeError(f"{case.backend} {case.name}: the raw call computes something else")
         count = max(1, int(SAMPLE_SECONDS * 1e9 / min(per_call(case.raw, 20) for _ in range(5))))
         ways[i, "raw"] = ways[i, "again"] = (case.raw, count)
         ways[i, "own"] = (case.own, count)
-    samples = {way: [] for way in ways}
+    samples: dict[tuple[int, str], list[float]] = {way: [] for way in ways}
     units = []
-    for _ in range(repetitions):
+    for number in range(repetitions):
+        progress(f"dispatch, {number}/{repetitions}")
         order = list(ways)
         random.shuffle(order)
         for way in order:
             samples[way].append(per_call(*ways[way]))
         units.append(unit())
-    return samples, [min(column) for column in zip(*units)]
+    progress("")
+    with_call, without = zip(*units)
+    return samples, (min(with_call), min(without))
 
 
-def judged(rows, samples, units):
+def judged(
+    rows: Sequence[Case], samples: dict[tuple[int, str], list[float]], units: tuple[float, float]
+) -> Iterator[dict[str, Any]]:
     """Return one dictionary a case: times in nanoseconds, differences, ratios, the target."""
     call = units[0] - units[1]
     for i, case in enumerate(rows):
@@ -271,74 +286,69 @@ def judged(rows, samples, units):
         }
 
 
-def versions(names):
-    found = {"python": platform.python_version(), "numpy": np.__version__, "convbridge": convbridge.__version__}
-    for name in names:
-        module = sys.modules[registry.spec(name).framework]
-        found[name] = module.__version__
-    return found
+def measure_backends(names: Sequence[str], repetitions: int = 300, *, keras: bool = True) -> dict[str, Any]:
+    """Measure what convbridge adds in some backends.
 
+    Parameters
+    ----------
+    names : sequence of str
+        Canonical names of backends that are loaded.
+    repetitions : int
+        Samples of each way.
+    keras : bool
+        Whether Keras' operator is measured too, on the backend that Keras has chosen.
 
-def processor():
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    Returns
+    -------
+    dict
+        ``samples``, the nanoseconds of a ``plain_call``, and ``rows``: one
+        dictionary a problem, with times in nanoseconds.
 
-
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("--backends", default=",".join(convbridge.available_backends()))
-    parser.add_argument("--repetitions", type=int, default=300, help="samples of each way (default: 300)")
-    parser.add_argument("--json", metavar="FILE", help="write everything that was measured")
-    parser.add_argument("--no-keras", action="store_true", help="leave out Keras' operator")
-    options = parser.parse_args()
-    names = options.backends.split(",")
-    for name in registry.BUILTIN:  # PyTorch must be imported before TensorFlow
-        if name in names:
-            registry.load(name)
-    rows = list(cases(names))
-    if not options.no_keras and "tensorflow" in names:
-        rows += keras_cases(names)
-    samples, units = measure(rows, options.repetitions)
-    found = list(judged(rows, samples, units))
-    machine = {
-        "processor": processor(),
-        "cpus": os.cpu_count(),
-        "threads": 1,
-        "load": os.getloadavg() if hasattr(os, "getloadavg") else None,
+    Examples
+    --------
+    >>> found = measure_backends(["numpy"], 2, keras=False)
+    >>> [row["case"] for row in found["rows"]]
+    ['corr2d 8x8', 'conv2d 8x8', 'conv2d LeNet 1', 'conv2d LeNet 2']
+    """
+    rows = [*cases(names), *(keras_cases(names) if keras else ())]
+    samples, units = measure(rows, repetitions)
+    return {
+        "samples": repetitions,
+        "plain_call": units[0] - units[1],
+        "rows": list(judged(rows, samples, units)),
     }
-    print(f"{machine['processor']}, {machine['cpus']} CPUs, 1 thread each, load {machine['load'][0]:.1f}")
-    print(textwrap.fill(", ".join(f"{name} {version}" for name, version in versions(names).items()), 80))
-    print(f"{options.repetitions} samples a way; a plain Python call takes {units[0] - units[1]:.0f} ns")
-    print("nanoseconds: fastest (median)\n")
-    print(f"{'':26}{'raw':>15}{'convbridge':>17}{'added':>8}{'calls':>8}{'A/A':>6}")
-    for row in found:
+
+
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a table.
+
+    Parameters
+    ----------
+    found : dict
+        From :func:`measure_backends`.
+
+    Yields
+    ------
+    str
+        At most 80 characters.
+
+    Examples
+    --------
+    >>> next(text({"samples": 2, "plain_call": 30.0, "rows": []}))
+    'dispatch: what convbridge adds to a raw call, in nanoseconds'
+    """
+    yield "dispatch: what convbridge adds to a raw call, in nanoseconds"
+    yield f"fastest (median) of {found['samples']} samples; a plain Python call takes {found['plain_call']:.0f} ns"
+    yield f"{'':26}{'raw':>15}{'convbridge':>17}{'added':>8}{'calls':>8}{'A/A':>6}"
+    for row in found["rows"]:
         label = f"{row['backend']:11}{row['case']:15}"
         raw, own = (f"{row[way]['min']:.0f} ({row[way]['median']:.0f})" for way in ("raw", "own"))
-        print(f"{label}{raw:>15}{own:>17}{row['added']:8.0f}{row['added_in_plain_calls']:8.4g}{row['control']:6.2f}")
-    print("\nadded, per cent of raw; target")
-    for row in found:
+        yield f"{label}{raw:>15}{own:>17}{row['added']:8.0f}{row['added_in_plain_calls']:8.4g}{row['control']:6.2f}"
+    yield ""
+    yield "added, per cent of raw; target"
+    for row in found["rows"]:
         target = row["target"]
         if target is not None:
             words = f"at most {target:.0%}" if target < 1 else f"at most {target} ns"
             verdict = "reached" if row["reached"] else "MISSED"
-            print(f"{row['backend']:11}{row['case']:15}{row['ratio'] - 1:8.1%}   {words}: {verdict}")
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(
-                {
-                    "machine": machine,
-                    "versions": versions(names),
-                    "plain_call": units[0] - units[1],
-                    "rows": found,
-                },
-                file,
-                indent=1,
-            )
-
-
-if __name__ == "__main__":
-    main()
+            yield f"{row['backend']:11}{row['case']:15}{row['ratio'] - 1:8.1%}   {words}: {verdict}"

@@ -15,8 +15,16 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import Any
 
-SAMPLES = 30
+from convbridge.benchmarks.timing import progress
+
+__all__ = ["TARGET", "measure", "text"]
+
+#: Milliseconds that the last two parts may take together.
+TARGET = 3.0
+PARTS = ("import numpy", "import convbridge after numpy", "its functions and layers named")
 PROGRAM = """
 import time
 start = time.perf_counter()
@@ -36,19 +44,60 @@ def sample(environment: dict[str, str]) -> list[float]:
     return [1000 * float(word) for word in output.split()]
 
 
-def main() -> None:
-    """Measure and print."""
+def measure(samples: int = 30) -> dict[str, Any]:
+    """Measure the imports.
+
+    Parameters
+    ----------
+    samples : int
+        Fresh interpreters.
+
+    Returns
+    -------
+    dict
+        ``samples``, and for each part its milliseconds, ``min`` and ``median``.
+
+    Examples
+    --------
+    >>> [row["part"] for row in measure(1)["rows"]][:2]
+    ['import numpy', 'import convbridge after numpy']
+    """
     with tempfile.TemporaryDirectory() as folder:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPYCACHEPREFIX"] = folder
         sample(environment)
-        samples = [sample(environment) for _ in range(SAMPLES)]
-    print(f"{SAMPLES} fresh interpreters, milliseconds    fastest  median")
-    for column, name in enumerate(("import numpy", "import convbridge after numpy", "its functions and layers named")):
-        times = [row[column] for row in samples]
-        print(f"{name:40}{min(times):8.2f}{statistics.median(times):8.2f}")
-    print("target: the last two together at most 3 ms")
+        found = []
+        for number in range(samples):
+            progress(f"import, {number}/{samples}")
+            found.append(sample(environment))
+    progress("")
+    columns = zip(PARTS, zip(*found))
+    return {
+        "samples": samples,
+        "rows": [{"part": part, "min": min(times), "median": statistics.median(times)} for part, times in columns],
+    }
 
 
-if __name__ == "__main__":
-    main()
+def text(found: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a table.
+
+    Parameters
+    ----------
+    found : dict
+        From :func:`measure`.
+
+    Yields
+    ------
+    str
+        At most 80 characters.
+
+    Examples
+    --------
+    >>> next(text({"samples": 3, "rows": []}))
+    'import: milliseconds in 3 fresh interpreters     fastest  median'
+    """
+    heading = f"import: milliseconds in {found['samples']} fresh interpreters"
+    yield f"{heading:48}{'fastest':>8}{'median':>8}"
+    for row in found["rows"]:
+        yield f"{row['part']:48}{row['min']:8.2f}{row['median']:8.2f}"
+    yield f"target: the last two together at most {TARGET:g} ms"

@@ -18,14 +18,18 @@ median over median, for medians do not care for one bad reading.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-BACKENDS = ("numpy", "torch", "tensorflow", "mxnet")
+from convbridge.benchmarks.timing import progress
+
+__all__ = ["PROGRAM", "READINGS", "growth", "measure", "measure_backends", "text"]
+
 READINGS = 40
 
 PROGRAM = """
@@ -102,7 +106,8 @@ def measure(
     """
     paths = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-c", program, backend, kind, str(count), str(readings)]
-    variables = {**os.environ, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", **(environment or {})}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    variables = {**inherited, "PYTHONPATH": paths, "PYTHONHASHSEED": "0", **(environment or {})}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
     return [int(number) for number in json.loads(done.stdout.splitlines()[-1])]
 
@@ -126,25 +131,61 @@ def growth(found: list[int], since: int) -> float:
     return statistics.median(found[-quarter:]) - statistics.median(earlier)
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--calls", type=int, default=10_000, help="of one shape (default: 10000)")
-    parser.add_argument("--shapes", type=int, default=2_000, help="all different (default: 2000)")
-    parser.add_argument("--backends", default=",".join(BACKENDS), help="comma-separated names (default: all four)")
-    options = parser.parse_args()
-    print(
-        "resident memory in MB: with the framework loaded, after each quarter of the work; growth in the last quarter"
-    )
-    print(f"{'backend':12}{'work':16}{'start':>8}{'1/4':>8}{'1/2':>8}{'3/4':>8}{'end':>8}{'growth':>9}{'each':>12}")
-    for backend in options.backends.split(","):
-        for kind, count in (("calls", options.calls), ("shapes", options.shapes)):
-            found = measure(backend, kind, count)
-            shown = "".join(f"{found[READINGS * part // 4] / 2**20:8.1f}" for part in range(5))
-            grown = growth(found, since=3)
-            each = f"{grown / (count / 4) / 1024:+.3f} kB"
-            print(f"{backend:12}{f'{count} {kind}':16}{shown}{grown / 2**20:+9.2f}{each:>12}", flush=True)
+def measure_backends(names: Sequence[str], counts: dict[str, int] | None = None) -> list[dict[str, Any]]:
+    """Measure both kinds of work on some backends.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Canonical names.
+    counts : dict, optional
+        How often "calls" and "shapes" are repeated; :data:`READINGS` divides
+        both. Default: 10,000 and 2,000.
+
+    Returns
+    -------
+    list of dict
+        ``backend``, ``kind``, ``count``, and the ``bytes`` of every reading.
+
+    Examples
+    --------
+    >>> (row,) = measure_backends(["numpy"], {"calls": 40})
+    >>> row["kind"], len(row["bytes"])
+    ('calls', 41)
+    """
+    rows = []
+    for name in names:
+        for kind, count in (counts or {"calls": 10_000, "shapes": 2_000}).items():
+            progress(f"growth: {name}, {count} {kind}")
+            rows.append({"backend": name, "kind": kind, "count": count, "bytes": measure(name, kind, count)})
+    progress("")
+    return rows
 
 
-if __name__ == "__main__":
-    main()
+def text(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of a table.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        From :func:`measure_backends`.
+
+    Yields
+    ------
+    str
+        At most 80 characters.
+
+    Examples
+    --------
+    >>> next(text([]))
+    'growth: resident memory in MB, loaded and after each quarter of the work'
+    """
+    yield "growth: resident memory in MB, loaded and after each quarter of the work"
+    yield f"{'':25}{'start':>7}{'1/4':>7}{'1/2':>7}{'3/4':>7}{'end':>7}{'last 1/4':>9}{'each':>11}"
+    for row in rows:
+        found, count = row["bytes"], row["count"]
+        shown = "".join(f"{found[READINGS * part // 4] / 2**20:7.1f}" for part in range(5))
+        grown = growth(found, since=3)
+        each = f"{grown / (count / 4) / 1024:+.3f} kB"
+        work = f"{count} {row['kind']}"
+        yield f"{row['backend']:11}{work:14}{shown}{grown / 2**20:+9.2f}{each:>11}"

@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+__all__ = [
+    "DEPTHWISE",
+    "FILTER_KERNELS",
+    "FILTER_SIZE",
+    "GROUPED",
+    "NETWORKS",
+    "POOLINGS",
+    "STACKS",
+    "UNSEEN",
+    "Layer",
+]
+
 
 class Layer(NamedTuple):
-    """A convolution of square images, or a pooling where ``outputs`` is 0."""
+    """A convolution of square images, or a pooling where ``outputs`` is 0.
+
+    Examples
+    --------
+    >>> layer = Layer("AlexNet", 3, 64, 224, 11, 4, 2)
+    >>> layer.name, layer.family, layer.output_size
+    ('AlexNet 3->64 @224 11x11 s4 p2', 'few channels', (55, 55))
+    """
 
     network: str
     channels: int
@@ -22,6 +41,7 @@ class Layer(NamedTuple):
 
     @property
     def name(self) -> str:
+        """Network, channels, size of the image, kernel, and what is not the default."""
         width = f"x{self.width}" if self.width else ""
         kernel = f"{self.kernel}x{self.kernel_width or self.kernel}"
         extras = (("s", self.stride, 1), ("p", self.padding, 0), ("g", self.groups, 1), ("d", self.dilation, 1))
@@ -30,7 +50,16 @@ class Layer(NamedTuple):
         return f"{self.network} {channels} @{self.size}{width} {kernel}{more}"
 
     @property
+    def output_size(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        lost = 2 * self.padding + self.stride - 1
+        height = self.size + lost - self.dilation * (self.kernel - 1)
+        width = (self.width or self.size) + lost - self.dilation * ((self.kernel_width or self.kernel) - 1)
+        return height // self.stride, width // self.stride
+
+    @property
     def family(self) -> str:
+        """What the layer is summed up with."""
         if self.groups > 1:
             return "depthwise" if self.groups == self.channels else "grouped"
         if self.channels < 16:

@@ -9,6 +9,7 @@ import typer
 import convbridge
 from convbridge.commands.atlas import atlas
 from convbridge.commands.backends import backends
+from convbridge.commands.bench import bench
 from convbridge.commands.compare import compare
 from convbridge.commands.console import BAD_USAGE, one_line, report
 from convbridge.commands.filter import filter_images
@@ -47,6 +48,7 @@ def _options(
 
 app.command("atlas", short_help="Show where the frameworks' own operators disagree.")(atlas)
 app.command("backends", short_help="Show which backends are installed.")(backends)
+app.command("bench", short_help="Time NumPy beside the frameworks.")(bench)
 app.command("compare", short_help="Compare the backends on the chapters' examples.")(compare)
 app.command("filter", short_help="Filter image files with a kernel.")(filter_images)
 app.command("learn", short_help="Learn a kernel from an image and its filtered copy.")(learn)
