@@ -8,7 +8,7 @@ nobody uses.
 
 from __future__ import annotations
 
-from convbridge.teaching.page.texts import atlas, chapters, explorer, frame, frameworks, parity
+from convbridge.teaching.page.texts import atlas, chapters, exercises, explorer, frame, frameworks, parity
 
 __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 
@@ -16,7 +16,7 @@ __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 #: The files, in the order of the page.
-PARTS = (frame, chapters, explorer, frameworks, atlas, parity)
+PARTS = (frame, chapters, explorer, frameworks, atlas, parity, exercises)
 
 #: Key to the English and the Chinese text.
 TEXTS: dict[str, tuple[str, str]] = {key: texts for part in PARTS for key, texts in part.TEXTS.items()}
