@@ -132,7 +132,9 @@ def _cell(part: Part, number: int, text: str, at: tuple[int, int]) -> float:
     if abs(value) > LARGEST:
         raise _UnreadableError("large", number, {"typed": text.strip(), "largest": LARGEST}, at)
     if part.least is not None and not (value.is_integer() and part.least <= value <= LARGEST_WHOLE):
-        raise _UnreadableError("whole", number, {"least": part.least, "largest": LARGEST_WHOLE, "typed": text.strip()}, at)
+        raise _UnreadableError(
+            "whole", number, {"least": part.least, "largest": LARGEST_WHOLE, "typed": text.strip()}, at
+        )
     return value
 
 

@@ -26,6 +26,7 @@ _RISING_EDGE: Text = ("Rising edge", "从左下到右上的边缘")
 
 _CONSTANT = [[1] * 8]
 _LINE, _SQUARES, _CUBES = ([[i**power for i in range(8)]] for power in (1, 2, 3))
+_ONE = np.pad([[1]], 1).tolist()
 _IMPULSE = np.pad([[1]], 2).tolist()
 
 
@@ -413,32 +414,27 @@ EXERCISES: tuple[Exercise, ...] = (
         ),
         (Part(_YOUR_KERNEL, 2, 2),),
         (
+            # what comes out of a single 1 shows every element of a kernel
             Case(
-                convolve(_X, answer()),
-                correlate(_X, _K),
-                about=0,
+                convolve(_ONE, answer()),
+                correlate(_ONE, _K),
+                about=1,
                 mistakes=(
-                    (convolve(_X, _K), "same"),
-                    (convolve(_X, K22[:, ::-1].tolist()), "one-way"),
-                    (convolve(_X, K22[::-1].tolist()), "one-way"),
-                    (convolve(_X, K22.T.tolist()), "transposed"),
+                    (convolve(_ONE, _K), "same"),
+                    (convolve(_ONE, K22[:, ::-1].tolist()), "one-way"),
+                    (convolve(_ONE, K22[::-1].tolist()), "one-way"),
+                    (convolve(_ONE, K22.T.tolist()), "transposed"),
                 ),
             ),
-            Case(convolve(_IMPULSE, answer()), correlate(_IMPULSE, _K), say="another"),
         ),
         (K22[::-1, ::-1].tolist(),),
-        (Given(_INPUT, _X), Given(_KERNEL, _K)),
+        (Given(_KERNEL, _K), Given(("A single bright pixel", "单个亮像素"), _ONE)),
         {
             "same": ("That is K itself: convolution would flip it.", "这就是 K 本身：卷积运算会把它翻转。"),
             "one-way": ("You flipped it one way. It takes both.", "您只翻转了一个方向，两个方向都要翻转。"),
             "transposed": (
                 "You transposed it. Flipping both ways is something else.",
                 "您转置了它。上下左右都翻转与转置不同。",
-            ),
-            "another": (
-                "For X it happens to be right, and for an input with a single 1 it is not: {got} comes out in row "
-                "{row}, column {column}, where {wanted} should.",
-                "对 X 碰巧是对的，但对只有单个 1 的输入不对：第 {row} 行第 {column} 列得到 {got}，应为 {wanted}。",
             ),
         },
     ),

@@ -124,7 +124,7 @@ SIZES: tuple[Exercise, ...] = (
         (
             "An 8 × 8 input, a 3 × 5 kernel, stride 3 down and 4 across, padding 0 at the top and bottom and 1 on the "
             "left and right. How large is the output?",
-            "输入为 8 × 8，核为 3 × 5，高上步幅为 3，宽上步幅为 4，上下不填充，左右两侧各填充 1。输出有多大？",
+            "输入为 8 × 8，核为 3 × 5，高上步幅为 3，宽上步幅为 4，上下填充 0，左右两侧各填充 1。输出有多大？",
         ),
         (
             "Along each axis ⌊(n − k + p + s) / s⌋, with p the padding of both sides together.",
@@ -145,7 +145,6 @@ SIZES: tuple[Exercise, ...] = (
                 mistakes=(
                     (size(_IMAGE, _WIDE, stride=[[3, 4]]), "no-padding"),
                     (size(_IMAGE, _WIDE, padding=[[0, 1]]), "no-stride"),
-                    (size(_IMAGE, [[5, 3]], padding=[[1, 0]], stride=[[4, 3]]), "swapped"),
                     # a pixel less than a stride more lets the last window fit
                     (size([[8 + 2, 8 + 3]], _WIDE, padding=[[0, 1]], stride=[[3, 4]]), "up"),
                 ),
@@ -159,7 +158,6 @@ SIZES: tuple[Exercise, ...] = (
             ),
             "no-padding": ("That is the size without the padding.", "这是没有填充时的大小。"),
             "no-stride": ("That is the size with stride 1.", "这是步幅为 1 时的大小。"),
-            "swapped": ("Height comes first, then width.", "先写高，再写宽。"),
             "up": (
                 "You rounded up. A window that does not fit is dropped.",
                 "您向上取整了。放不下的窗口会被丢弃。",

@@ -183,10 +183,14 @@ components.register("exercises", ({ root, name: link, remember }) => {
       make("p", {}, t(`exercises.${name}.question`)),
       make(
         "div",
-        { class: "grids given" },
-        given.map((X, i) => shown(t(`exercises.${name}.given.${i}`), exerciseChecks.compute(X))),
+        { class: "work" },
+        make(
+          "div",
+          { class: "grids given" },
+          given.map((X, i) => shown(t(`exercises.${name}.given.${i}`), exerciseChecks.compute(X))),
+        ),
+        make("div", { class: "grids answer", role: "group", "aria-label": t("exercises.answer") }),
       ),
-      make("div", { class: "grids answer", role: "group", "aria-label": t("exercises.answer") }),
       make("div", { class: "actions" }, make("button", { type: "button", class: "check-answer", onclick: check }, t("exercises.check"))),
       make("p", { class: "verdict", role: "status" }),
       make("div", { class: "grids given-output" }),
