@@ -10,6 +10,9 @@ about any answer in ``messages``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+import numpy as np
 
 from convbridge.errors import ArgumentError, received
 from convbridge.teaching.exercises import kernels, layers
@@ -175,11 +178,19 @@ def short(value: float) -> str:
 
     Examples
     --------
-    >>> short(-2.0), short(1 / 3)
-    ('−2', '0.3333')
+    >>> short(-2.0), short(1 / 3), short(326.25)
+    ('−2', '0.3333', '326.3')
     """
-    number = int(value) if float(value).is_integer() else float(f"{value:.4g}")
-    return str(number).replace("-", "−")
+    # a tie goes away from zero, as in JavaScript
+    rounded = Context(prec=4, rounding=ROUND_HALF_UP).create_decimal(Decimal(value))
+    number = float(value if float(value).is_integer() else rounded)
+    if number.is_integer():
+        text = str(int(number))
+    elif abs(number) < 1e-6:
+        text = np.format_float_scientific(number, trim="-", exp_digits=1)
+    else:
+        text = np.format_float_positional(number, trim="-")
+    return text.replace("-", "−", 1)
 
 
 def sentence(verdict: Verdict, language: int, exercise: Exercise) -> str:

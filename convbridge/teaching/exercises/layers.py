@@ -405,9 +405,9 @@ OUTCOMES: dict[str, Text] = {
 }
 
 _FRAMEWORKS_DO: Text = (
-    "The book’s loop fills its output with assignments such as Y[i, j] = …. What does each framework return for the "
+    "The book’s loop fills its output by assigning to Y[i, j]. What does each framework return for the "
     "gradient of the sum of its outputs?",
-    "书中的循环用 Y[i, j] = … 这样的赋值来填写输出。对输出之和求梯度，各框架给出什么？",
+    "书中的循环通过对 Y[i, j] 赋值来填写输出。对输出之和求梯度，各框架给出什么？",
 )
 
 
