@@ -446,6 +446,6 @@ def gradient(backends: tuple[str, ...]) -> Exercise:
         tuple(Part(("", ""), chooses=True, name=name) for name in backends),
         tuple(Case(answer(i), fact(name), say="run") for i, name in enumerate(backends)),
         tuple(fact(name) for name in backends),
-        says={"run": ("Not so {about}: its run gave another answer.", "{about} 并非如此：实际运行给出了另一种结果。")},
+        says={"run": ("In the run, {about} did something else.", "实际运行时，{about} 并非如此。")},
         options=tuple(OUTCOMES.values()),
     )
