@@ -12,6 +12,7 @@ from convbridge.commands.backends import backends
 from convbridge.commands.bench import bench
 from convbridge.commands.compare import compare
 from convbridge.commands.console import BAD_USAGE, one_line, report
+from convbridge.commands.exercise import exercise
 from convbridge.commands.filter import filter_images
 from convbridge.commands.learn import learn
 from convbridge.commands.page import page
@@ -50,6 +51,7 @@ app.command("atlas", short_help="Show where the frameworks' own operators disagr
 app.command("backends", short_help="Show which backends are installed.")(backends)
 app.command("bench", short_help="Time NumPy beside the frameworks.")(bench)
 app.command("compare", short_help="Compare the backends on the chapters' examples.")(compare)
+app.command("exercise", short_help="Show the chapters' exercises and check answers.")(exercise)
 app.command("filter", short_help="Filter image files with a kernel.")(filter_images)
 app.command("learn", short_help="Learn a kernel from an image and its filtered copy.")(learn)
 app.command("page", short_help="Write the chapters as a page to try out.")(page)

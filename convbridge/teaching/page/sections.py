@@ -72,4 +72,5 @@ SECTIONS: tuple[Section, ...] = (
     ),
     Section("atlas", 3, component="atlas"),
     Section("parity", 3, component="parity"),
+    Section("exercises", 2, component="exercises"),
 )

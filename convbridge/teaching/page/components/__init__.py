@@ -9,13 +9,19 @@ script. What may live here: one file for each component, with a
 
 from __future__ import annotations
 
-from convbridge.teaching.page.components import atlas, learning, parity, receptive_field
+from convbridge.teaching.page.components import atlas, exercises, learning, parity, receptive_field
 from convbridge.teaching.page.components.component import Component
 
 __all__ = ["COMPONENTS", "Component"]
 
 #: In the order in which their scripts stand in the page.
-_ALL: tuple[Component, ...] = (learning.COMPONENT, receptive_field.COMPONENT, atlas.COMPONENT, parity.COMPONENT)
+_ALL: tuple[Component, ...] = (
+    learning.COMPONENT,
+    receptive_field.COMPONENT,
+    atlas.COMPONENT,
+    parity.COMPONENT,
+    exercises.COMPONENT,
+)
 
 #: Name to component.
 COMPONENTS: dict[str, Component] = {one.name: one for one in _ALL}

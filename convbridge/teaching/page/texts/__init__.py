@@ -11,6 +11,7 @@ from __future__ import annotations
 from convbridge.teaching.page.texts import (
     atlas,
     chapters,
+    exercises,
     explorer,
     frame,
     frameworks,
@@ -26,7 +27,7 @@ __all__ = ["LANGUAGES", "PARTS", "TEXTS"]
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 #: The files, in the order of the page.
-PARTS = (frame, chapters, explorer, layer, frameworks, learning, receptive_field, atlas, parity)
+PARTS = (frame, chapters, explorer, layer, frameworks, learning, receptive_field, atlas, parity, exercises)
 
 #: Key to the English and the Chinese text.
 TEXTS: dict[str, tuple[str, str]] = {key: texts for part in PARTS for key, texts in part.TEXTS.items()}
