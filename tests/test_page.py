@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import re
@@ -285,3 +286,32 @@ def test_a_real_difference_is_reported(tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(pages, "run", lambda *_: wrong)
     assert cli.main(["page", "--output", str(tmp_path / "page.html"), "--backends", "numpy"]) == 1
     assert "corr2d" in capfd.readouterr().err
+
+
+def spoilt(gathered, name):
+    """Return what was gathered with one answer of a component that rounding does not explain."""
+    found = copy.deepcopy(gathered[name])
+    match name:
+        case "learning":
+            found["lessons"][1]["verdict"]["kind"] = "REAL DIFFERENCE"
+        case "atlas":
+            found["groups"][0][0]["kept"] = False
+        case "parity":
+            found["counts"]["crashed"] = 2
+    return {**gathered, name: found}
+
+
+@pytest.mark.parametrize(
+    ("component", "said"),
+    [
+        ("learning", "learn differently from [0.5, 0.5]: convbridge learn"),
+        ("atlas", "is not kept: convbridge atlas"),
+        ("parity", "2 crashed: convbridge parity"),
+    ],
+)
+def test_a_real_difference_outside_the_examples_is_reported(component, said, page_run, tmp_path, monkeypatch, capfd):
+    wrong = page_run._replace(gathered=spoilt(page_run.gathered, component))
+    for made, code in ((wrong, 1), (page_run, 0)):
+        monkeypatch.setattr(pages, "run", lambda *_, made=made: made)
+        assert cli.main(["page", "--output", str(tmp_path / "page.html"), "--backends", "numpy"]) == code
+        assert (said in capfd.readouterr().err) == bool(code)

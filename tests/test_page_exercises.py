@@ -201,7 +201,7 @@ def test_the_keyboard_alone_does_it(opened):
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == label
     page.keyboard.press("Enter")
-    assert box.root.locator("details.solution p").first.is_visible()
+    box.root.locator("details.solution p").first.wait_for()  # visible: the box is filled as it opens
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
 
 

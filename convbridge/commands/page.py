@@ -35,6 +35,7 @@ def page(
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
     names, absent, broken = choose_backends(backends)
     from convbridge.teaching.page import render, run
+    from convbridge.teaching.page.components import COMPONENTS
 
     with output(stderr=True).status(f"running {', '.join(names)}"):
         found = run(names, {**absent, **broken})
@@ -43,9 +44,12 @@ def page(
     different = [comparison.example.name for comparison in found.comparisons if not comparison.agrees]
     for name in different:
         report(f"the backends differ in {name}: convbridge compare {name} shows how")
+    others = [line for name, gathered in found.gathered.items() for line in COMPONENTS[name].differences(gathered)]
+    for line in others:
+        report(line)
     for name, problem in broken.items():
         report(f"{name} is installed and does not work: {problem}")
-    if different:
+    if different or others:
         raise typer.Exit(DIFFERENCE)
     if broken:
         raise typer.Exit(BAD_USAGE)

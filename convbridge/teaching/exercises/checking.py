@@ -107,8 +107,10 @@ def _read(exercise: Exercise, number: int, cells: Cells) -> Array:
     if part.chooses:
         letters = [letter(i) for i in range(len(exercise.options))]
         typed = cells[0][0].strip().lower() if cells and cells[0] else ""
+        if not typed:
+            raise _UnreadableError("nothing", number, {})
         if typed not in letters:
-            raise _UnreadableError("option", number, {"letters": ", ".join(letters), "typed": typed or "?"})
+            raise _UnreadableError("option", number, {"letters": ", ".join(letters), "typed": typed})
         return np.array([[letters.index(typed)]], np.float64)
     widest = part.most or part.columns
     width = len(cells[0]) if cells else 0

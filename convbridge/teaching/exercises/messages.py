@@ -10,6 +10,7 @@ __all__ = ["MESSAGES"]
 MESSAGES: dict[str, Text] = {
     # what cannot be read
     "parts": ("The answer has {parts} parts, not {typed}.", "答案有 {parts} 个部分，而不是 {typed} 个。"),
+    "nothing": ("{part}: nothing is chosen yet.", "{part}：还没有选择。"),
     "option": (
         "{part}: choose one of {letters}. Received: {typed}",
         "{part}：请从 {letters} 中选择一项。收到的是：{typed}",

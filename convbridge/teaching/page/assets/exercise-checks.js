@@ -109,7 +109,8 @@ const exerciseChecks = (() => {
     if (part.chooses) {
       const typed = (cells[0]?.[0] ?? "").trim().toLowerCase();
       const option = exercise.options.indexOf(typed);
-      if (option < 0) throw new Unreadable("option", { letters: exercise.options.join(", "), typed: typed || "?" });
+      if (!typed) throw new Unreadable("nothing");
+      if (option < 0) throw new Unreadable("option", { letters: exercise.options.join(", "), typed });
       return [[option]];
     }
     const widest = part.most || part.columns;

@@ -62,4 +62,9 @@ def _body(_: Any) -> str:
     return '<div class="atlas"></div>'
 
 
-COMPONENT = Component("atlas", _gather, _body, scripts=("atlas.js",), styles=("atlas.css",))
+def _differences(gathered: dict[str, Any]) -> list[str]:
+    broken = [one["name"] for group in gathered["groups"] for one in group if not one["kept"]]
+    return [f"the promise of {name} is not kept: convbridge atlas {name} shows how" for name in broken]
+
+
+COMPONENT = Component("atlas", _gather, _body, scripts=("atlas.js",), styles=("atlas.css",), differences=_differences)

@@ -11,6 +11,11 @@ __all__ = ["Component", "Gathered"]
 Gathered = Any
 
 
+def _no_differences(_: Gathered) -> tuple[str, ...]:
+    """For what compares nothing."""
+    return ()
+
+
 class Component(NamedTuple):
     """What sections of one kind are made of.
 
@@ -27,6 +32,9 @@ class Component(NamedTuple):
         section below its paragraphs.
     scripts, styles : tuple of str
         Files in ``assets``.
+    differences : callable
+        Called with what was gathered; returns a line for everything in it that
+        rounding does not explain, each with the command that shows it.
     """
 
     name: str
@@ -34,3 +42,4 @@ class Component(NamedTuple):
     body: Callable[[Gathered], str]
     scripts: tuple[str, ...]
     styles: tuple[str, ...] = ()
+    differences: Callable[[Gathered], Sequence[str]] = _no_differences

@@ -161,6 +161,11 @@ def _plain(start: Start, recorded: Recorded) -> dict[str, Any]:
     }
 
 
+def _differences(gathered: dict[str, Any]) -> list[str]:
+    starts = [one["start"] for one in gathered["lessons"] if one["verdict"]["kind"] == "REAL DIFFERENCE"]
+    return [f"the backends learn differently from {start}: convbridge learn shows how" for start in starts]
+
+
 #: What the script fills: links to the lessons, the lesson, the loops side by side.
 _BODY = """<div class="choice"></div>
 <div class="explorer lesson card"></div>
@@ -172,4 +177,5 @@ COMPONENT = Component(
     body=lambda gathered: _BODY,
     scripts=("descent.js", "chart.js", "learning.js"),
     styles=("learning.css",),
+    differences=_differences,
 )

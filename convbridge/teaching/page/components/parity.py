@@ -12,7 +12,18 @@ from convbridge.parity.lattice import lattice
 from convbridge.parity.matrix import run_matrix
 from convbridge.parity.reports.data import cells_in_order, plain
 from convbridge.parity.reports.words import call
-from convbridge.parity.results import EQUAL, ORACLE, ROUNDING, Cell, Comparison, Matrix, Row, row_of
+from convbridge.parity.results import (
+    CRASHED,
+    EQUAL,
+    ORACLE,
+    REAL_DIFFERENCE,
+    ROUNDING,
+    Cell,
+    Comparison,
+    Matrix,
+    Row,
+    row_of,
+)
 from convbridge.teaching.page.components.component import Component
 
 __all__ = ["COMPONENT", "chosen"]
@@ -116,4 +127,12 @@ def _body(_: Any) -> str:
     return '<div class="matrix card"></div>'
 
 
-COMPONENT = Component("parity", _gather, _body, scripts=("parity.js",), styles=("parity.css",))
+def _differences(gathered: dict[str, Any]) -> list[str]:
+    counts = gathered["counts"]
+    bad = [f"{counts[verdict]} {verdict}" for verdict in (REAL_DIFFERENCE, CRASHED) if counts.get(verdict)]
+    return [f"in the parity matrix: {', '.join(bad)}: convbridge parity shows where"] if bad else []
+
+
+COMPONENT = Component(
+    "parity", _gather, _body, scripts=("parity.js",), styles=("parity.css",), differences=_differences
+)
