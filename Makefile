@@ -4,8 +4,9 @@
 #   make test      the tests, on all four backends
 #   make parity    the whole matrix: every case on every backend; report.html shows it
 #   make page      the chapters as a page to try out: page.html
+#   make pictures  the README's pictures of that page, by chromium
 #   make tour      examples/tour.ipynb, run again, its outputs kept
-#   make fuzz      10,000 random cases per backend, and 5,000 of gradients, against the oracle
+#   make fuzz      10,000 random cases per backend, 5,000 of gradients, 1,000 in "fast", against the oracle
 #   make lint      ruff, its formatter, mypy
 #   make bench     the short benchmarks: bench.json, and bench.svg to look at
 #   make clean     remove what was made
@@ -21,7 +22,7 @@ SEED ?= 1
 # TensorFlow's notes about its own processor features say nothing about a result.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: compare test parity page tour fuzz lint format bench clean
+.PHONY: compare test parity page pictures tour fuzz lint format bench clean
 
 compare: $(READY)
 	$(BIN)/convbridge compare --backends $(BACKENDS)
@@ -36,12 +37,16 @@ parity: $(READY)
 page: $(READY)
 	$(BIN)/convbridge page --backends $(BACKENDS) --output page.html
 
+pictures: page
+	$(BIN)/python tests/pictures.py page.html
+
 tour: $(READY)
 	$(BIN)/python tests/tour.py
 
 fuzz: $(READY)
 	$(BIN)/python -m convbridge.parity.fuzz --backends $(BACKENDS) --cases $(CASES) --seed $(SEED)
 	$(BIN)/python -m convbridge.parity.fuzz --gradients --backends $(BACKENDS) --cases $$(($(CASES) / 2)) --seed $(SEED)
+	$(BIN)/python -m convbridge.parity.fuzz --precision fast --backends numpy --cases $$(($(CASES) / 10)) --seed $(SEED)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -197,6 +197,33 @@ def test_the_keyboard_alone_does_it_all(opened):
     assert opened.grids("Output") == [[["19", "25"], ["37", "43"]]]
 
 
+def test_the_tab_key_reaches_every_control(opened):
+    page = opened.page
+    tabbing = page.evaluate_handle(
+        """() => {
+            const any = "a[href], button, input, select, textarea, summary, [tabindex]";
+            const all = [...document.querySelectorAll(any)].filter((one) => one.checkVisibility() && !one.disabled);
+            const stops = all.filter((one) => one.tabIndex >= 0);
+            const left = new Set(stops);
+            document.addEventListener("focusin", (event) => left.delete(event.target));
+            return { all, stops, left };
+        }"""
+    )
+    count = tabbing.evaluate("({ stops }) => stops.length")
+    assert count > 300
+    page.locator(".skip-link").focus()
+    for _ in range(count):
+        page.keyboard.press("Tab")
+    assert tabbing.evaluate("({ left }) => [...left].map((one) => one.outerHTML)") == []
+    # what the key passes over is in a table with one stop, and the arrow keys go on from there
+    lost = """({ all, stops }) => {
+        const stopsIn = (table) => stops.filter((stop) => table?.contains(stop)).length;
+        const passed = all.filter((one) => one.tabIndex < 0 && !one.matches(".box")); // which only scrolls
+        return passed.filter((one) => stopsIn(one.closest("table")) !== 1).map((one) => one.outerHTML);
+    }"""
+    assert tabbing.evaluate(lost) == []
+
+
 # --------------------------------------------------------------------------- making it one's own
 
 

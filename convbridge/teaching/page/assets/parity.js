@@ -110,7 +110,7 @@ components.register("parity", ({ root, name, remember }) => {
   }
 
   function stop(button) {
-    for (const one of board.querySelectorAll(".verdict")) one.tabIndex = one === button ? 0 : -1;
+    for (const one of board.querySelectorAll("td .verdict")) one.tabIndex = one === button ? 0 : -1;
   }
 
   function drawTable() {
