@@ -96,15 +96,12 @@ class Choice:
 
         import convbridge
         from convbridge import registry
-        from convbridge.parity.worker import framework_version
 
         lines = [f"convbridge {convbridge.__version__}, Python {platform.python_version()}, NumPy {np.__version__}"]
         for name in self.used:
             problem = self.skipped[name] or self.broken.get(name, "")
             state = "skipped" if self.skipped[name] else "broken"
-            lines.append(
-                f"backend {name}: " + (f"{state}, {problem}" if problem else framework_version(registry.load(name)))
-            )
+            lines.append(f"backend {name}: " + (f"{state}, {problem}" if problem else registry.load(name).framework))
         return lines
 
 

@@ -88,6 +88,14 @@ class Backend:
         See :mod:`convbridge.protocol`.
     listing, lesson, atlas : module or None
         None where the backend has no such module.
+    framework, version : str
+        The framework with its version, and the version alone.
+
+    Examples
+    --------
+    >>> backend = load("numpy")
+    >>> backend.framework == f"numpy {backend.version}"
+    True
     """
 
     arrays: ArraysModule
@@ -114,6 +122,16 @@ class Backend:
         loaded = self._import(module)
         setattr(self, module, loaded)
         return loaded
+
+    @property
+    def version(self) -> str:
+        """The framework's version, "" if it does not say."""
+        return str(getattr(sys.modules.get(self.spec.framework), "__version__", ""))
+
+    @property
+    def framework(self) -> str:
+        """The framework and its version, such as "numpy 1.26.4"."""
+        return f"{self.spec.framework} {self.version}".strip()
 
     def _import(self, module: str) -> ModuleType | None:
         name = f"{self.spec.package}.{module}"

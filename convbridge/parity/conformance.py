@@ -26,7 +26,6 @@ from convbridge.parity.gradient_cases import random_gradient_cases
 from convbridge.parity.lattice import lattice
 from convbridge.parity.matrix import run_matrix
 from convbridge.parity.results import REAL_DIFFERENCE, Matrix, row_of
-from convbridge.parity.worker import framework_version
 
 __all__ = [
     "CHECKS",
@@ -278,7 +277,7 @@ def run_conformance(backend: str, *, cases: int = 600, seed: int = 0, progress: 
 
     run_section("names")
     if not result.problems:
-        result.framework = framework_version(registry.load(name))
+        result.framework = registry.load(name).framework
         run_section("gaps")
         shown = done
         result.matrix = run_matrix(

@@ -45,7 +45,7 @@ from convbridge.parity.results import (
     row_of,
     severity,
 )
-from convbridge.parity.worker import Worker, agreed, framework_version
+from convbridge.parity.worker import Worker, agreed
 from convbridge.selection import PRECISIONS
 
 __all__ = ["Record", "name_causes", "run_matrix"]
@@ -209,7 +209,7 @@ def _in_process(cases: Sequence[Case], names: Sequence[str], precision: str) -> 
     for name in names:
         try:
             backend = registry.load(name)
-            participants.append(Participant(name, name, framework_version(backend)))
+            participants.append(Participant(name, name, backend.framework))
             loaded.append(name)
         except ConvbridgeError as error:
             participants.append(Participant(name, name, problem=str(error)))

@@ -37,7 +37,7 @@ from convbridge.parity.serial import (
     unpack,
 )
 
-__all__ = ["OracleError", "Worker", "agreed", "framework_version", "serve"]
+__all__ = ["OracleError", "Worker", "agreed", "serve"]
 
 #: Seconds that an import may take.
 _IMPORT_PATIENCE = 300.0
@@ -53,26 +53,6 @@ class OracleError(AssertionError):
 
 class _Ended(Exception):  # noqa: N818 - not an error: it becomes an outcome
     """A process ended or did not answer."""
-
-
-def framework_version(backend: registry.Backend) -> str:
-    """Name a backend's framework and its version.
-
-    Parameters
-    ----------
-    backend : Backend
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> framework_version(registry.load("numpy")).split()[0]
-    'numpy'
-    """
-    framework = backend.spec.framework
-    return f"{framework} {getattr(sys.modules.get(framework), '__version__', '')}".strip()
 
 
 def agreed(case: Case) -> Answer:
@@ -124,7 +104,7 @@ def serve(name: str, precision: str = "exact") -> None:
         answers.flush()
 
     try:
-        facts = {"framework": "" if name == ORACLE else framework_version(registry.load(name))}
+        facts = {"framework": "" if name == ORACLE else registry.load(name).framework}
     except ConvbridgeError as error:
         facts = {"problem": str(error)}
     send((facts, {}))

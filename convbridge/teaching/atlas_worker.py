@@ -109,7 +109,6 @@ def main(backend: str, names: Sequence[str]) -> None:
     from convbridge import registry
     from convbridge.errors import ConvbridgeError
     from convbridge.teaching.atlas import MARK
-    from convbridge.teaching.compare import framework_version
     from convbridge.teaching.divergences import find
 
     try:
@@ -119,7 +118,7 @@ def main(backend: str, names: Sequence[str]) -> None:
         say(problem=str(error))
         names = ()
     else:
-        say(version=framework_version(loaded))
+        say(version=loaded.version)
     for name in names:
         (entry,) = find([name])
         for part, compute in (

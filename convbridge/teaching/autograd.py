@@ -19,7 +19,7 @@ from convbridge import chapter, functional, registry
 from convbridge.errors import UnsupportedOperationError
 from convbridge.gradients import conv2d_vjp
 from convbridge.parity.bounds import Verdict, conv2d_vjp_bound, judge
-from convbridge.teaching.compare import DTYPE, BackendRun, Comparison, framework_version, sources_in
+from convbridge.teaching.compare import DTYPE, BackendRun, Comparison, sources_in
 from convbridge.teaching.examples import AUTOGRAD
 
 __all__ = ["TITLES", "Attempt", "attempts_on", "compare"]
@@ -152,7 +152,7 @@ def attempts_on(backend: str) -> BackendRun[Attempt]:
         return [functional.to_numpy(gradient)[0, 0] for gradient in (dX, dK)]
 
     results.append(_attempt("vjp", "conv2d_vjp(X[None, None], K[None, None], None, grad_output)", by_hand))
-    return BackendRun(backend, framework_version(loaded), sources, tuple(results))
+    return BackendRun(backend, loaded.version, sources, tuple(results))
 
 
 def compare(backends: Sequence[str]) -> Comparison:

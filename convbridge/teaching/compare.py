@@ -9,7 +9,6 @@ framework.
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from types import CodeType, ModuleType
@@ -271,8 +270,8 @@ def sources_in(module: Any, *functions: str) -> dict[str, str]:
     Examples
     --------
     >>> from convbridge.teaching import compare
-    >>> list(sources_in(compare, "framework_version"))
-    ['framework_version']
+    >>> list(sources_in(compare, "chapter_sources"))
+    ['_names_in', '_functions_of', '_needed', 'chapter_sources', 'sources_in']
     """
     found: dict[str, Any] = {}
     for name in functions:
@@ -371,26 +370,6 @@ def _attempt(backend: registry.Backend, call: Call, example: Example) -> Result:
         return Result(call.kind, call.text, None, f"{type(error).__name__}: {error}")
 
 
-def framework_version(backend: registry.Backend) -> str:
-    """Return the version of a backend's framework, which is imported.
-
-    Parameters
-    ----------
-    backend : Backend
-
-    Returns
-    -------
-    str
-        "" if the framework does not say.
-
-    Examples
-    --------
-    >>> framework_version(registry.load("numpy")) == np.__version__
-    True
-    """
-    return str(getattr(sys.modules.get(backend.spec.framework), "__version__", ""))
-
-
 def run_on(example: Example, backend: str) -> BackendRun[Result]:
     """Run all calls of an example on one backend.
 
@@ -421,7 +400,7 @@ def run_on(example: Example, backend: str) -> BackendRun[Result]:
     functions = dict.fromkeys(call.source for call in example.calls if call.source)
     return BackendRun(
         backend=backend,
-        version=framework_version(loaded),
+        version=loaded.version,
         sources=chapter_sources(backend, *functions) if functions else {},
         results=tuple(_attempt(loaded, call, example) for call in example.calls),
     )

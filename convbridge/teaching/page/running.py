@@ -15,7 +15,7 @@ import numpy as np
 
 import convbridge
 from convbridge import registry
-from convbridge.teaching.compare import Comparison, compare, framework_version, sources_in
+from convbridge.teaching.compare import Comparison, compare, sources_in
 from convbridge.teaching.examples import Example, find
 from convbridge.teaching.page.components import COMPONENTS, Component
 from convbridge.teaching.page.sections import SECTIONS
@@ -109,7 +109,7 @@ def run(
     # In the order of the registry; a third party's follow.
     order = dict.fromkeys([*registry.names(), *names, *(problems or {})])
     participants = tuple(
-        Participant(name, framework_version(backends[name]) if name in backends else "", (problems or {}).get(name, ""))
+        Participant(name, backends[name].version if name in backends else "", (problems or {}).get(name, ""))
         for name in order
         if name in backends or name in (problems or {})
     )
