@@ -15,8 +15,8 @@ _FRAME = {
         "可以输入 1/4 这样的分数。",
     ),
     "section.exercises.2": (
-        "In the terminal, <code>convbridge exercise</code> asks the same questions.",
-        "在终端中，<code>convbridge exercise</code> 提出同样的问题。",
+        'In the terminal, <code translate="no">convbridge exercise</code> asks the same questions.',
+        '在终端中，<code translate="no">convbridge exercise</code> 提出同样的问题。',
     ),
     "exercises.progress": ("{solved} of {all} solved", "已解出 {solved} / {all} 题"),
     "exercises.solved": ("solved", "已解出"),
