@@ -40,6 +40,15 @@ class Opened:
         )
         self.at(link)
 
+    def follow(self, name):
+        """Click on a link of the section, by its whole text, and wait until it is the current one."""
+        self.section.get_by_role("link", name=name, exact=True).click()
+        self.current(name)
+
+    def current(self, name):
+        """Wait until a link is the current one: the page follows an event."""
+        self.section.locator("a[aria-current=true]", has_text=re.compile(f"^{re.escape(name)}$")).wait_for()
+
     def at(self, link):
         name = re.match(r"#([\w-]*)", link)[1]
         self.section = self.page.locator(f"#section-{SECTION.get(name, 'cross-correlation')}")

@@ -390,12 +390,11 @@ def test_a_link_to_the_impossible_is_said(opened):
 def test_links_inside_of_the_page_work(opened):
     opened.section = opened.page.locator("#section-edges")
     for name in ("Image alone transposed: nothing", "A diagonal line"):
-        opened.section.get_by_role("link", name=name).click()
-        assert opened.section.locator("[aria-current]").inner_text() == name
+        opened.follow(name)
     assert opened.hash() == "#edges-diagonal"
     assert opened.outputs()[0][0].tolist() == ["1", "0", "0", "0", "0", "0", "0"]
     opened.page.go_back()
-    assert opened.section.locator("[aria-current]").inner_text() == "Image alone transposed: nothing"
+    opened.current("Image alone transposed: nothing")
     opened.page.get_by_role("link", name="Pooling").click()
     assert opened.page.locator("#section-pooling h2").is_visible()
 

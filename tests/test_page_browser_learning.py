@@ -41,11 +41,11 @@ def test_the_books_numbers_are_seen(lesson):
     shown = rows(lesson)
     assert [row[1] for row in shown[1::2]] == ["4.915200", "0.824634", "0.138351", "0.023211", "0.003894"]
     assert shown[-1][2] == "0.9884708, -0.9884708"
-    lesson.section.get_by_role("link", name="From (0.5, 0.5)", exact=True).click()
+    lesson.follow("From (0.5, 0.5)")
     shown = rows(lesson)
     assert [row[1] for row in shown[1::2]] == ["14.515200", "4.756794", "1.748963", "0.682918", "0.274110"]
     assert [f"{float(text):.6f}" for text in shown[-1][2].split(",")] == ["1.042158", "-0.934784"]
-    lesson.section.get_by_role("link", name="With a bias").click()
+    lesson.follow("With a bias, from (0.5, 0.5)")
     shown = rows(lesson)
     assert len(shown) == 100
     assert [f"{float(text):.4f}" for text in [*shown[-1][2].split(","), shown[-1][3]]] == [
