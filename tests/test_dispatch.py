@@ -759,6 +759,126 @@ def test_torch_modes_after_a_plan():
         assert same(hit, conv2d(X, K))
 
 
+def torch_outcomes():
+    """Name what may be done with an image and a kernel, to what does it: kinds of tensors, modes, transforms."""
+    import torch
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.autograd import forward_ad
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    def inside(mode):
+        def run(f, X, K):
+            with mode():
+                return f(X, K)
+
+        return run
+
+    def put(change):
+        return lambda f, X, K: f(change(X), K), lambda f, X, K: f(X, change(K)), lambda f, X, K: f(change(X), change(K))
+
+    def with_gradients(f, X, K):
+        X, K = X.clone().requires_grad_(), torch.nn.Parameter(K)
+        Y = f(X, K)
+        return [Y, *torch.autograd.grad((Y**2).sum(), (X, K), create_graph=True)]
+
+    def dual(f, X, K):
+        with forward_ad.dual_level():
+            return list(forward_ad.unpack_dual(f(forward_ad.make_dual(X, X + 1), K)))
+
+    def frozen(f, X, K):
+        with torch.no_grad():
+            return f(X, torch.nn.Parameter(K))
+
+    kinds = {
+        "plain": lambda x: x,
+        "transposed": lambda x: x.mT.contiguous().mT,
+        "strided": lambda x: x.repeat_interleave(2, -1)[..., ::2],
+        "of the same size": lambda x: x.reshape(*x.shape[:-2], -1, 1),
+        "with one axis more": lambda x: x[None],
+        "of one row": lambda x: x[..., :1, :],
+        "empty": lambda x: x[..., :0],
+        "double": torch.Tensor.double,
+        "half": torch.Tensor.half,
+        "whole": torch.Tensor.long,
+        "complex": lambda x: x.to(torch.complex64),
+        "negated": torch._neg_view,
+        "expanded": lambda x: x[..., :1].expand(x.shape),
+        "sparse": torch.Tensor.to_sparse,
+        "of a subclass": lambda x: x.as_subclass(type("Mine", (torch.Tensor,), {})),
+        "parameter": torch.nn.Parameter,
+        "NumPy's": torch.Tensor.numpy,
+    }
+    if torch.backends.mkldnn.is_available():
+        kinds["of oneDNN"] = torch.Tensor.to_mkldnn
+    ways = {f"{name} {which}": run for name, change in kinds.items() for which, run in zip("XK2", put(change))}
+    ways |= {
+        # of one meta tensor beside a dense one PyTorch returns whatever lies in memory
+        "meta": lambda f, X, K: f(X.to("meta"), K.to("meta")),
+        "meta, doubles": lambda f, X, K: f(X.to("meta"), K.to("meta", torch.float64)),
+        "inference": inside(torch.inference_mode),
+        "autocast": inside(lambda: torch.autocast("cpu", torch.bfloat16)),
+        "default device": inside(lambda: torch.device("meta")),
+        "fake": inside(FakeTensorMode),
+        "with gradients": with_gradients,
+        "without gradients": frozen,
+        "dual": dual,
+        "vmap": lambda f, X, K: torch.vmap(f, (0, None))(torch.stack([X, X + 1]), K),
+        "vmap over both": lambda f, X, K: torch.vmap(f)(torch.stack([X, X + 1]), torch.stack([K, K + 1])),
+        "grad": lambda f, X, K: torch.func.grad(lambda x, k: (f(x, k) ** 2).sum(), 1)(X, K),
+        "jvp": lambda f, X, K: list(torch.func.jvp(f, (X, K), (X + 1, K + 1))),
+        "make_fx": lambda f, X, K: make_fx(f)(X, K)(X + 1, K + 1),
+        "script": lambda f, X, K: torch.jit.trace(f, (X, K), check_trace=False)(X + 1, K + 1),
+        "compiled": lambda f, X, K: torch.compile(f, backend="aot_eager")(X, K),
+    }
+    return ways
+
+
+def torch_outcome(call):
+    """Return all that a user sees of a call: values and what kind of tensor holds them, or the error."""
+    import torch
+
+    def seen(Y):
+        values = None if Y.is_meta or type(Y) is not torch.Tensor else same_bytes(Y)
+        kind = (type(Y).__name__, Y.dtype, tuple(Y.shape), Y.stride(), Y.device.type)
+        return (*kind, Y.requires_grad, Y.is_inference(), values)
+
+    try:
+        found = call()
+        return [seen(Y) for Y in (found if isinstance(found, list) else [found])]
+    except Exception as error:
+        return type(error), str(error), error.__context__ is None
+
+
+def same_bytes(x):
+    return to_numpy(x).tobytes()
+
+
+@needs("torch")
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["corr2d", "conv2d", "padded"])
+def test_torch_odd_tensors_meet_a_plan_as_they_meet_none(name, plans_run):
+    """And what they leave behind themselves is fit for plain tensors."""
+    import torch
+
+    function = {"corr2d": corr2d, "conv2d": conv2d, "padded": lambda X, K: conv2d(X, K, padding=1)}[name]
+    axes = () if name == "corr2d" else (1, 1)
+    X, K = (torch.tensor(numbers(*axes, *shape, seed=1)) for shape in ((8, 8), (3, 3)))
+    plain = torch_outcome(lambda: function(X, K))
+    for way, run in torch_outcomes().items():
+        torch.compiler.reset()
+        dispatch.forget()
+        without = torch_outcome(lambda run=run: run(function, X, K))
+        assert torch_outcome(lambda: function(X, K)) == plain, way
+        dispatch.forget()
+        function(X, K)
+        planned = torch_outcome(lambda run=run: run(function, X, K))
+        assert planned == without, way
+        assert torch_outcome(lambda run=run: run(function, X, K)) == without, way
+        assert torch_outcome(lambda: function(X, K)) == plain, way
+        assert dispatch.PLANS, way
+    assert len(plans_run) > 40
+
+
 @needs("torch")
 def test_torch_compiled_functions_follow_the_choices():
     import torch
