@@ -376,11 +376,11 @@ def prepare_conv2d(
 def _form(*shape: int) -> Array:
     """Return a tensor that is nothing but a shape, with one byte of memory.
 
-    To view a tensor as another takes less time than to read a shape from
-    Python's integers. NumPy makes it, which no mode or transform of PyTorch
-    sees: a plan outlives those that its first call ran under.
+    To view a tensor as another takes less time than to read the numbers of a
+    shape. It comes from NumPy in the one way that no mode, no transform and no
+    tracer of PyTorch sees, for it outlives those that are active.
     """
-    return torch.from_numpy(np.ndarray(shape, np.uint8, bytearray(1), 0, (0,) * len(shape)))
+    return torch.from_dlpack(np.ndarray(shape, np.uint8, bytearray(1), 0, (0,) * len(shape)))
 
 
 def _may_be_cuda() -> bool:
