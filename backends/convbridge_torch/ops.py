@@ -380,7 +380,7 @@ def _form(*shape: int) -> Array:
     shape. It comes from NumPy in the one way that no mode, no transform and no
     tracer of PyTorch sees, for it outlives those that are active.
     """
-    return torch.from_dlpack(np.ndarray(shape, np.uint8, bytearray(1), 0, (0,) * len(shape)))
+    return torch.utils.dlpack.from_dlpack(np.ndarray(shape, np.uint8, bytearray(1), 0, (0,) * len(shape)))
 
 
 def _may_be_cuda() -> bool:
