@@ -50,29 +50,6 @@ def same(a, b):
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
-@pytest.fixture
-def plans_run():
-    """Count the plans that give a result: one that raises, whose call goes the whole way unseen, does not count."""
-    ran = []
-
-    class Counting(dict):
-        def __getitem__(self, key):
-            plan = super().__getitem__(key)
-
-            def counted(*arrays):
-                result = plan(*arrays)
-                ran.append(key)
-                return result
-
-            return counted
-
-    counting = Counting()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dispatch, "PLANS", counting)
-        patch.setattr(convbridge.functional, "PLANS", counting)
-        yield ran
-
-
 # --------------------------------------------------------------------------- a hit is a miss
 
 
