@@ -250,7 +250,8 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
     strip_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h and out_w < NARROW:  # several images side by side
-        images = min(number, max(1, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize)))
+        most = min(number, max(1, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize)))
+        images = -(-number // -(-number // most))  # as many in every group
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True)
         strip = scratch((strip_rows, left + width + right, channels), image.dtype)
@@ -271,12 +272,15 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
                 count = min(rows, out_h - first)
                 start = first * stride - top
                 needed = (count - 1) * stride + kh
-                inside = slice(max(start, 0), max(min(start + needed, height), 0))
+                kept = max(kh - stride, 0) if first and images == 1 else 0  # rows that the last block turned
+                if kept:
+                    strip[:kept] = strip[rows * stride : rows * stride + kept]
+                inside = slice(max(start + kept, 0), max(min(start + needed, height), 0))
                 target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                strip[: target.start] = 0
+                strip[kept : target.start] = 0
                 strip[target.stop : needed] = 0
                 for index in range(together):
-                    strip[target, left : left + width] = image[sample + index, :, inside].transpose(1, 2, 0)
+                    _turn(image[sample + index, :, inside], strip[target, left : left + width])
                     lowered[index, :, :needed] = seen[:, :needed]
                 _, across, down = lowered.strides[:3]
                 pixels = np.lib.stride_tricks.as_strided(
@@ -299,3 +303,12 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
                     np.add(own, parts, out=own)
                 else:
                     own[...] = parts
+
+
+def _turn(image: Array, strip: Array) -> None:
+    """Copy (C, rows, W) to (rows, W, C): runs of channels, or where they are few, of pixels."""
+    if len(image) >= 8:
+        strip[...] = image.transpose(1, 2, 0)
+        return
+    for channel, plane in enumerate(image):
+        strip[..., channel] = plane
