@@ -63,6 +63,12 @@ def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
     return min(max(fitting, 1), window.outputs[0])
 
 
+def _even(number: int, most: int) -> int:
+    """Divide images into groups of at most ``most``, all about the same; return the size of the first."""
+    groups = -(-number // max(most, 1))
+    return -(-number // groups)
+
+
 def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]:
     """Return which outputs of a row meet the image with a tap, and which of its columns they meet."""
     stride, offset = window.stride[1], tap * window.dilation[1] - window.padding.left
@@ -155,7 +161,7 @@ def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Itera
     lowered_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h:  # several images at once
-        images = min(number, max(1, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize)))
+        images = _even(number, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
     divided = image.reshape(number, groups, channels // groups, height, width)
     memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
@@ -250,8 +256,7 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
     strip_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h and out_w < NARROW:  # several images side by side
-        most = min(number, max(1, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize)))
-        images = -(-number // -(-number // most))  # as many in every group
+        images = _even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True)
         strip = scratch((strip_rows, left + width + right, channels), image.dtype)

@@ -168,7 +168,7 @@ def plan(
     if depth * images * pixels <= FEW_NUMBERS:
         return Plan("im2col.planar", "so little to do that the fewest steps win")
     if small:
-        if depth <= 400 and channels <= 16 and dilation[0] == 1:
+        if depth <= 180 and channels <= 16 and dilation[0] == 1:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
         if (dilation[0] == 1 or stride[0] == 1) and images * pixels >= 300:
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
