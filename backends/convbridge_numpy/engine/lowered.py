@@ -52,6 +52,9 @@ BLOCK_BYTES = 3 * 2**18
 #: Outputs in a row below which several images share a tile.
 NARROW = 28
 
+#: Channels below which the runs that are copied are better a row's pixels.
+FEW_CHANNELS = 8
+
 #: What adding an output to another costs, in multiplications of a tile; and channels below which parts are not cut.
 ADDING, LEAST_CHANNELS = 32, 16
 
@@ -63,8 +66,24 @@ def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
     return min(max(fitting, 1), window.outputs[0])
 
 
-def _even(number: int, most: int) -> int:
-    """Divide images into groups of at most ``most``, all about the same; return the size of the first."""
+def even(number: int, most: int) -> int:
+    """Divide images or the like into groups of about the same size.
+
+    Parameters
+    ----------
+    number, most : int
+        How many there are, and at most in a group.
+
+    Returns
+    -------
+    int
+        How many there are in a group; the last one may have fewer.
+
+    Examples
+    --------
+    >>> even(8, 7)
+    4
+    """
     groups = -(-number // max(most, 1))
     return -(-number // groups)
 
@@ -78,6 +97,75 @@ def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]
         return slice(0, 0), slice(0, 0)
     start = first * stride + offset
     return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
+
+
+class Strip:
+    """Rows of an image with zeros around them, channels adjacent.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    window : Window
+        Not dilated along the height.
+    rows : int
+        What there is memory for.
+    scratch : Scratch
+        Where they lie.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (rows, left + W + right, C)
+        What was turned last, and whatever was there below.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import Sides
+    >>> X, window = np.arange(4.0).reshape(1, 2, 1, 2), Window((1, 1), (1, 1), Sides(0, 0, 0, 1), (1, 1), (1, 3))
+    >>> with Scratch() as scratch:
+    ...     strip = Strip(X, window, 1, scratch)
+    ...     strip.turn(0, 0, 1)
+    ...     strip.rows[0]
+    array([[0., 2.],
+           [1., 3.],
+           [0., 0.]])
+    """
+
+    def __init__(self, image: Array, window: Window, rows: int, scratch: Scratch) -> None:
+        _, channels, _, width = image.shape
+        left, right = window.padding[2:]
+        self.rows = scratch((rows, left + width + right, channels), image.dtype)
+        self.rows[:, :left] = 0
+        self.rows[:, left + width :] = 0
+        self._inside = slice(left, left + width)
+        self._image, self._window = image, window
+        self._next, self._turned = (-1, 0), 0
+
+    def turn(self, sample: int, first: int, count: int) -> None:
+        """Copy what ``count`` rows of the result need, from row ``first`` on.
+
+        Parameters
+        ----------
+        sample, first, count : int
+            Which image and which rows. What the last call turned for the rows
+            just above is not turned again.
+        """
+        height, kh, stride = self._image.shape[2], self._window.kernel[0], self._window.stride[0]
+        start, needed = first * stride - self._window.padding.top, (count - 1) * stride + kh
+        kept = max(kh - stride, 0) if self._next == (sample, first) else 0
+        if kept:
+            self.rows[:kept] = self.rows[self._turned : self._turned + kept]
+        inside = slice(max(start + kept, 0), max(min(start + needed, height), 0))
+        target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+        self.rows[kept : target.start] = 0
+        self.rows[target.stop : needed] = 0
+        pixels, rows = self._image[sample, :, inside], self.rows[target, self._inside]
+        if len(pixels) < FEW_CHANNELS:
+            for channel, plane in enumerate(pixels):
+                rows[..., channel] = plane
+        else:
+            rows[...] = pixels.transpose(1, 2, 0)
+        self._next, self._turned = (sample, first + count), count * stride
 
 
 def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -161,7 +249,7 @@ def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Itera
     lowered_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h:  # several images at once
-        images = _even(number, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
+        images = even(number, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
     divided = image.reshape(number, groups, channels // groups, height, width)
     memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
@@ -249,24 +337,22 @@ def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int,
 
 def _add_channels(image: Array, weight: Array, window: Window, result: Array, *, add: bool) -> None:
     """Convolve with rows that are not dilated, and write to ``result`` or add to it."""
-    number, channels, height, width = image.shape
+    number, channels = image.shape[:2]
     outputs, (kh, kw), (out_h, out_w) = len(weight), window.kernel, window.outputs
-    stride, (top, _, left, right) = window.stride[0], window.padding
+    stride = window.stride[0]
     rows = _rows_in_a_block(window, channels * kw, image.itemsize)
     strip_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h and out_w < NARROW:  # several images side by side
-        images = _even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
+        images = even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True)
-        strip = scratch((strip_rows, left + width + right, channels), image.dtype)
+        strip = Strip(image, window, strip_rows, scratch)
         lowered = scratch((images, out_w, strip_rows, kw, channels), image.dtype)
         apart = scratch((rows, images * out_w, outputs), image.dtype) if add or images > 1 else None
-        strip[:, :left] = 0
-        strip[:, left + width :] = 0
-        step_y, step_x, step_c = strip.strides
+        step_y, step_x, step_c = strip.rows.strides
         seen = np.lib.stride_tricks.as_strided(
-            strip,
+            strip.rows,
             (out_w, strip_rows, kw, channels),
             (step_x * window.stride[1], step_y, step_x * window.dilation[1], step_c),
             writeable=False,
@@ -275,17 +361,9 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
             together = min(images, number - sample)
             for first in range(0, out_h, rows):
                 count = min(rows, out_h - first)
-                start = first * stride - top
                 needed = (count - 1) * stride + kh
-                kept = max(kh - stride, 0) if first and images == 1 else 0  # rows that the last block turned
-                if kept:
-                    strip[:kept] = strip[rows * stride : rows * stride + kept]
-                inside = slice(max(start + kept, 0), max(min(start + needed, height), 0))
-                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                strip[kept : target.start] = 0
-                strip[target.stop : needed] = 0
                 for index in range(together):
-                    _turn(image[sample + index, :, inside], strip[target, left : left + width])
+                    strip.turn(sample + index, first, count)
                     lowered[index, :, :needed] = seen[:, :needed]
                 _, across, down = lowered.strides[:3]
                 pixels = np.lib.stride_tricks.as_strided(
@@ -308,12 +386,3 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
                     np.add(own, parts, out=own)
                 else:
                     own[...] = parts
-
-
-def _turn(image: Array, strip: Array) -> None:
-    """Copy (C, rows, W) to (rows, W, C): runs of channels, or where they are few, of pixels."""
-    if len(image) >= 8:
-        strip[...] = image.transpose(1, 2, 0)
-        return
-    for channel, plane in enumerate(image):
-        strip[..., channel] = plane
