@@ -20,6 +20,7 @@ from convbridge_numpy.engine import (
     gradients,
     im2col,
     lowered,
+    lowered_weight,
     machine,
     plan,
     pool,
@@ -281,6 +282,48 @@ def test_gradients_of_many_and_few_channels(stride, channels, padding):
     total = (Y * G).sum(dtype="float64")
     assert (dX * X).sum(dtype="float64") == total
     assert (dW * weight).sum(dtype="float64") == total
+
+
+ROWS = [shape for shape in SHAPES if shape[7][0] == 1]
+
+
+@pytest.mark.parametrize("small_blocks", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", ROWS)
+def test_weight_gradient_from_lowered_rows(shape, dtype, small_blocks, monkeypatch):
+    """What im2col gives, exactly in integers, in whatever layout and blocks, NaN where it has NaN."""
+    if small_blocks:
+        monkeypatch.setattr(lowered_weight, "BLOCK_BYTES", 512)
+        monkeypatch.setattr(lowered_weight, "GRADIENT_BYTES", 4000)
+        monkeypatch.setattr(lowered_weight, "COLUMNS", 8)
+        monkeypatch.setattr(machine, "SMALL_PRODUCT", 1000)
+    X, weight, window, _ = setting(1, shape, dtype)
+    G = whole(3, len(X), len(weight), *window.outputs, dtype=dtype)
+    last = np.ascontiguousarray(G.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    for value in (1, np.nan, np.inf):
+        X[-1, -1, 1, 0] *= value
+        wanted, ours = np.full_like(weight, 7), np.full_like(weight, 8)
+        with np.errstate(all="ignore"):
+            gradients._weight_of_group(X, G, window, wanted)
+            for grad in (G, last):
+                lowered_weight.weight_gradient(X, grad, window, ours)
+                np.testing.assert_array_equal(ours, wanted)
+
+
+def test_weight_gradient_from_lowered_rows_where_it_is_faster(monkeypatch):
+    monkeypatch.setattr(machine, "small_products", lambda: True)
+    taken = []
+    compute = lowered_weight.weight_gradient
+    monkeypatch.setattr(lowered_weight, "weight_gradient", lambda *a: taken.append(a[0].shape) or compute(*a))
+    for size, kernel, groups in ((28, 3, 1), (28, 3, 2), (7, 3, 1), (28, 1, 1)):
+        X, G = whole(1, 1, 64, size, size), whole(2, 1, 16, size, size)
+        side = kernel // 2
+        keywords = ((1, 1), Sides(side, side, side, side), (1, 1), groups)
+        dW = gradients.conv2d_weight(X, G, (kernel, kernel), *keywords)
+        weight = whole(3, *dW.shape)
+        Y = convolve.conv2d(X, weight, *keywords)
+        assert (dW * weight).sum(dtype="float64") == (Y * G).sum(dtype="float64")
+    assert taken == [(1, 64, 28, 28), (1, 32, 28, 28), (1, 32, 28, 28)]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 13])

@@ -9,16 +9,15 @@ Idea
     as it lies, and with 64 channels every factor is as OpenBLAS's small kernels
     like it best.
 Layout
-    L[y][x][p][q][c], where p counts the rows of the image that belong to one
-    row of windows: as many as the stride, or with few channels a multiple of
-    it, so that the vectors of a product are filled.
+    L[y][x][p][q][c], with as many rows p as the stride: row y begins where
+    the windows of row y begin, and what is left of them is in the rows below.
 Cost
     N O C kh kw H' W' multiply-adds at 120 to 150 billion operations a second
     where im2col's large product reaches 90 to 135; a copy of kw / sw times the
     image; and the gradient itself, added up once for every block of pixels and
     reordered once, which does not pay with few pixels.
 Memory
-    The gradient of :data:`CHANNELS` channels twice, and a block of lowered rows.
+    The gradient of up to :data:`CHANNELS` channels twice, and a block of lowered rows.
 Source
     As :mod:`convbridge_numpy.engine.lowered`.
 """
@@ -69,9 +68,9 @@ def fits(shape: tuple[int, ...], outputs: int, window: Window) -> bool:
     False
     """
     number, channels = shape[:2]
-    (kh, kw), pixels = window.kernel, window.outputs[0] * window.outputs[1]
+    kw, pixels = window.kernel[1], window.outputs[0] * window.outputs[1]
     enough = pixels >= LEAST_PIXELS and number * pixels >= LEAST_TOGETHER
-    wide = kw > 1 and channels * kh * kw >= COLUMNS and outputs % 8 == 0
+    wide = kw > 1 and window.stride[0] * kw * channels >= COLUMNS and outputs % 8 == 0
     return machine.small_products() and enough and wide and window.dilation[0] == 1
 
 
@@ -111,14 +110,12 @@ def _some_channels(image: Array, grad: Array, window: Window, result: Array) -> 
     """Compute the gradient of channels whose lowered rows fit a block."""
     outputs, channels, kh, kw = result.shape
     (stride, across), (out_h, out_w) = window.stride, window.outputs
-    depth, together = channels * kh * kw, _rows_together(channels, window)
-    row = together * kw * channels
-    parts = -(-kh // together)
-    below = (parts - 1) * together // stride  # rows of windows that the last part begins further down
+    depth, row = channels * kh * kw, stride * kw * channels
+    below = -(-kh // stride) - 1  # rows of windows, besides its first, that a window meets
     rows = min(out_h, max(1, BLOCK_BYTES // (out_w * row * image.itemsize) - below))
     with Scratch() as scratch:
-        strip = Strip(image, window, (rows + below - 1) * stride + together, scratch)
-        lowered = scratch((rows + below, out_w, together, kw, channels), image.dtype)
+        strip = Strip(image, window, (rows + below) * stride, scratch)
+        lowered = scratch((rows + below, out_w, stride, kw, channels), image.dtype)
         total = scratch((outputs, depth), image.dtype)
         product = None
         step_y, step_x, step_c = strip.rows.strides
@@ -140,11 +137,12 @@ def _some_channels(image: Array, grad: Array, window: Window, result: Array) -> 
                     if not fresh and product is None:
                         product = scratch(total.shape, image.dtype)
                     target = total if product is None else product
-                    for part in range(parts):
-                        down = part * together // stride * out_w
+                    for part in range(below + 1):
                         columns = slice(part * row, min(part * row + row, depth))
-                        inner = pixels[down + start : down + stop, : columns.stop - columns.start]
-                        _multiply(outer[:, start:stop], inner, target[:, columns])
+                        down = slice(part * out_w + start, part * out_w + stop)
+                        _multiply(
+                            outer[:, start:stop], pixels[down, : columns.stop - columns.start], target[:, columns]
+                        )
                     if not fresh:
                         np.add(total, target, out=total)
         taps = total.reshape(outputs, kh, kw, channels)
@@ -153,30 +151,21 @@ def _some_channels(image: Array, grad: Array, window: Window, result: Array) -> 
                 result[:, :, p, q] = taps[:, p, q]
 
 
-def _rows_together(channels: int, window: Window) -> int:
-    """Return how many rows of the image are lowered into one row: enough to fill a product's columns."""
-    (kh, kw), stride = window.kernel, window.stride[0]
-    together = stride
-    while together < kh and together * kw * channels < COLUMNS:
-        together += stride
-    return min(together, kh) if together > stride or stride >= kh else together
-
-
 def _outputs_in_a_tile(outputs: int) -> int:
+    """Few, for the sake of many pixels, which are fewer products to add up."""
     return next((size for size in (16, 8) if outputs % size == 0), outputs)
 
 
 def _chunks(pixels: int, outputs: int, row: int) -> list[tuple[int, int]]:
     """Divide pixels so that a product of some outputs with some columns is small."""
-    columns = COLUMNS if row >= 2 * COLUMNS else row
-    size = even(pixels, machine.SMALL_PRODUCT // (columns * _outputs_in_a_tile(outputs)))
+    size = even(pixels, machine.SMALL_PRODUCT // (min(row, COLUMNS) * _outputs_in_a_tile(outputs)))
     return [(start, min(start + size, pixels)) for start in range(0, pixels, size)]
 
 
 def _multiply(outer: Array, inner: Array, target: Array) -> None:
     """Multiply (O, P) with (P, K), in tiles of some outputs and some columns, and another for the columns left over."""
     (outputs, pixels), depth = outer.shape, inner.shape[1]
-    size, columns = _outputs_in_a_tile(outputs), COLUMNS if depth >= 2 * COLUMNS else depth
+    size, columns = _outputs_in_a_tile(outputs), min(depth, COLUMNS)
     tiles, whole = depth // columns, depth // columns * columns
     rows = outer.reshape(-1, size, pixels)
     np.matmul(
