@@ -46,8 +46,8 @@ from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of lowered rows: less than half of a second-level cache, which also holds weights and results.
-BLOCK_BYTES = 3 * 2**18
+#: Bytes of a block of lowered rows: with weights and results it fills a second-level cache.
+BLOCK_BYTES = 5 * 2**18
 
 #: Outputs in a row below which several images share a tile.
 NARROW = 28
@@ -55,8 +55,9 @@ NARROW = 28
 #: Channels below which the runs that are copied are better a row's pixels.
 FEW_CHANNELS = 8
 
-#: What adding an output to another costs, in multiplications of a tile; and channels below which parts are not cut.
-ADDING, LEAST_CHANNELS = 32, 16
+#: What adding an output to another costs, in multiplications of a tile; and what the channels of a part are a multiple
+#: of, a cache line.
+ADDING, LEAST_CHANNELS = 112, 16
 
 
 def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
@@ -325,7 +326,8 @@ def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int,
     written again for every part, which costs as much as :data:`ADDING`
     multiplications. The weights of a part are copied.
     """
-    sizes = [-(-channels // parts) for parts in range(1, -(-channels // LEAST_CHANNELS) + 1)]
+    units = -(-channels // LEAST_CHANNELS)
+    sizes = [channels, *(-(-units // parts) * LEAST_CHANNELS for parts in range(2, units + 1))]
     light = [size for size in sizes if size * kh * kw * outputs * item_size <= COPIED_WEIGHTS]
 
     def cost(size: int) -> float:
