@@ -55,6 +55,9 @@ NARROW = 28
 #: Channels below which the runs that are copied are better a row's pixels.
 FEW_CHANNELS = 8
 
+#: The same in the planar layout, for few outputs, where a row's product takes no longer than its call; and two vectors.
+NARROW_PLANAR, FEW_OUTPUTS, PAIR = 16, 16, 32
+
 #: What adding an output to another costs, in multiplications of a tile; and what the channels of a part are a multiple
 #: of, a cache line.
 ADDING, LEAST_CHANNELS = 112, 16
@@ -196,9 +199,18 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     channels, (kh, kw), out_w = image.shape[1], window.kernel, window.outputs[1]
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=False)
-        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
-        for samples, rows, pixels in _lower(image, 1, window, scratch):
-            products.multiply(blocks, pixels[:, 0], result[samples, :, rows], chunk)
+        beside = out_w < NARROW_PLANAR and len(weight) <= FEW_OUTPUTS and channels * kh * kw >= 4 * FEW_OUTPUTS
+        apart = None
+        for samples, rows, pixels in _lower(image, 1, window, scratch, beside=beside):
+            own, across = result[samples, :, rows], pixels.shape[-1]
+            if across == out_w:
+                chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
+                products.multiply(blocks, pixels[:, 0], own, chunk)
+                continue
+            apart = scratch((own.size,), image.dtype) if apart is None else apart
+            product = apart[: own.size].reshape(1, len(weight), own.shape[2], across)
+            products.multiply(blocks, pixels[:, 0], product, min(across, PAIR))
+            own[...] = product.reshape(*product.shape[1:3], len(own), out_w).transpose(2, 0, 1, 3)
 
 
 def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -236,11 +248,14 @@ def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
             np.matmul(matrices, pixels, out=parts.transpose(0, 1, 3, 2, 4))
 
 
-def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Iterator[tuple[slice, slice, Array]]:
+def _lower(
+    image: Array, groups: int, window: Window, scratch: Scratch, *, beside: bool = False
+) -> Iterator[tuple[slice, slice, Array]]:
     """Lower images block by block, planar.
 
     Yields which samples and rows of the result it is about, and the matrices
-    (samples, groups, rows, kh c kw, W').
+    (samples, groups, rows, kh c kw, W'), or with images side by side
+    (1, groups, rows, kh c kw, samples W').
     """
     number, channels, height, width = image.shape
     kh, kw = window.kernel
@@ -253,7 +268,11 @@ def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Itera
         images = even(number, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
     divided = image.reshape(number, groups, channels // groups, height, width)
-    memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
+    if beside:
+        memory = scratch((groups, lowered_rows, channels // groups, kw, images, out_w), image.dtype)
+        memory = memory.transpose(4, 0, 1, 2, 3, 5)
+    else:
+        memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
     for sample in range(0, number, images):
         lowered = memory[: min(images, number - sample)]
         samples = slice(sample, sample + len(lowered))
@@ -267,13 +286,15 @@ def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Itera
             lowered[:, :, target.stop : stop - start] = 0
             source = divided[samples, :, :, inside].swapaxes(2, 3)
             for tap, (here, there) in enumerate(columns):
-                lowered[:, :, target, :, tap, : here.start] = 0
-                lowered[:, :, target, :, tap, here.stop :] = 0
+                if here != slice(0, out_w):
+                    lowered[:, :, target, :, tap, : here.start] = 0
+                    lowered[:, :, target, :, tap, here.stop :] = 0
                 lowered[:, :, target, :, tap, here] = source[..., there]
             step_n, step_g, step_y, _, step_q, step_x = lowered.strides
+            apart, across = (1, len(lowered) * out_w) if beside else (len(lowered), out_w)
             pixels = np.lib.stride_tricks.as_strided(
                 lowered,
-                (len(lowered), groups, count, kh * (channels // groups) * kw, out_w),
+                (apart, groups, count, kh * (channels // groups) * kw, across),
                 (step_n, step_g, step_y * stride, step_q, step_x),
                 writeable=False,
             )
