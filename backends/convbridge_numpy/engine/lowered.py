@@ -17,7 +17,11 @@ Cost
     times the image instead of kh kw / (sh sw) times.
 Narrow images
     lie side by side, so that a tile does not end with a row of one of them;
-    their results are then distributed.
+    their results are then distributed. In the planar layout, where that copies
+    in short runs, only for few outputs.
+Blocks
+    of an image follow each other downwards and share kh - sh rows, which are
+    turned once (:class:`Strip`).
 Memory
     A block of rows that fits the second-level cache, and the weights of those
     channels.

@@ -12,10 +12,11 @@ Layout
     L[y][x][p][q][c], with as many rows p as the stride: row y begins where
     the windows of row y begin, and what is left of them is in the rows below.
 Cost
-    N O C kh kw H' W' multiply-adds at 120 to 150 billion operations a second
-    where im2col's large product reaches 90 to 135; a copy of kw / sw times the
-    image; and the gradient itself, added up once for every block of pixels and
-    reordered once, which does not pay with few pixels.
+    N O C kh kw H' W' multiply-adds in small products, and a copy of kw / sw
+    times the image instead of kh kw / (sh sw) times. The gradient itself is
+    added up once for every block of pixels and reordered once, which does not
+    pay with few pixels, nor with 1x1 kernels, where turning the image takes
+    longer than im2col saves.
 Memory
     The gradient of up to :data:`CHANNELS` channels twice, and a block of lowered rows.
 Source
@@ -146,7 +147,7 @@ def _some_channels(image: Array, grad: Array, window: Window, result: Array) -> 
                     if not fresh:
                         np.add(total, target, out=total)
         taps = total.reshape(outputs, kh, kw, channels)
-        for p in range(kh):  # an element of all kernels at a time: four times as fast as all at once
+        for p in range(kh):  # an element of all kernels at a time: all at once would copy in runs of kw numbers
             for q in range(kw):
                 result[:, :, p, q] = taps[:, p, q]
 

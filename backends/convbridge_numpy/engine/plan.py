@@ -25,7 +25,7 @@ pointwise.small          1x1, no padding, few channels; small products [1]_
 pointwise.merged         1x1, no padding, a batch of images of few pixels
 pointwise.large          other 1x1 without padding
 im2col.planar            next to nothing to compute
-lowered.planar           few channels, small weights; small products [1]_
+lowered.planar           few channels and C kh kw; small products [1]_
 lowered.channels_last    more channels, enough pixels to reorder the weights for, not too
                          narrow; small products [1]_
 im2col.channels_last     enough pixels, weights that fit the cache
