@@ -115,6 +115,7 @@ def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
 def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
     for module in (im2col, lowered, toeplitz, convolve.depthwise, convolve.pointwise):
         monkeypatch.setattr(module, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(lowered, "PLANAR_BYTES", 512)
     monkeypatch.setattr(im2col, "MOST_BYTES", 512)
     monkeypatch.setattr(products, "SMALL_PRODUCT", 2000)
     for cached in (products.chunk_of_pixels, lowered._channels_in_a_part):  # as they are here, without what is known
@@ -224,8 +225,8 @@ GROUPED = [name for name in convolve.ENGINES if name.startswith("depthwise") or 
 @pytest.mark.parametrize("engine", GROUPED)
 def test_groups_with_several_kernels(engine, small_blocks, monkeypatch):
     if small_blocks:
-        for module in (lowered, convolve.depthwise):
-            monkeypatch.setattr(module, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(lowered, "PLANAR_BYTES", 600)
+        monkeypatch.setattr(convolve.depthwise, "BLOCK_BYTES", 600)
     settings = (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3)))
     if engine == "pointwise.grouped":
         settings = (((1, 1), Sides(0, 0, 0, 0)), ((2, 3), Sides(0, 0, 0, 0)))
@@ -347,6 +348,8 @@ def test_plan_tells_its_reason(monkeypatch):
     monkeypatch.setattr(machine, "small_products", lambda: True)
     plan.plan.cache_clear()
     assert plan.plan(1, 64, 64, (3, 3), (56, 56)).engine == "lowered.channels_last"
+    assert plan.plan(1, 3, 64, (11, 11), (55, 55), stride=(4, 4), padded=True).engine == "lowered.channels_last"
+    assert plan.plan(1, 3, 64, (9, 9), (64, 64), stride=(3, 3)).engine == "lowered.planar"
     monkeypatch.setattr(machine, "small_products", lambda: False)
     plan.plan.cache_clear()
     found = plan.plan(1, 64, 64, (3, 3), (56, 56))

@@ -50,8 +50,8 @@ from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of lowered rows: with weights and results it fills a second-level cache.
-BLOCK_BYTES = 5 * 2**18
+#: Bytes of a block of lowered rows: with weights and results it fills a second-level cache; and in the planar layout.
+BLOCK_BYTES, PLANAR_BYTES = 5 * 2**18, 3 * 2**18
 
 #: Outputs in a row below which several images share a tile.
 NARROW = 28
@@ -67,10 +67,10 @@ NARROW_PLANAR, FEW_OUTPUTS, PAIR = 16, 16, 32
 ADDING, LEAST_CHANNELS = 112, 16
 
 
-def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
+def _rows_in_a_block(window: Window, depth: int, item_size: int, size: int) -> int:
     """Return how many output rows have lowered rows that fit into a block."""
     row = window.outputs[1] * depth * item_size
-    fitting = (BLOCK_BYTES // row - window.kernel[0]) // window.stride[0] + 1
+    fitting = (size // row - window.kernel[0]) // window.stride[0] + 1
     return min(max(fitting, 1), window.outputs[0])
 
 
@@ -265,11 +265,11 @@ def _lower(
     kh, kw = window.kernel
     out_h, out_w = window.outputs
     stride, top = window.stride[0], window.padding.top
-    rows = _rows_in_a_block(window, channels * kw, image.itemsize)
+    rows = _rows_in_a_block(window, channels * kw, image.itemsize, PLANAR_BYTES)
     lowered_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h:  # several images at once
-        images = even(number, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
+        images = even(number, PLANAR_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
     divided = image.reshape(number, groups, channels // groups, height, width)
     if beside:
@@ -367,7 +367,7 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
     number, channels = image.shape[:2]
     outputs, (kh, kw), (out_h, out_w) = len(weight), window.kernel, window.outputs
     stride = window.stride[0]
-    rows = _rows_in_a_block(window, channels * kw, image.itemsize)
+    rows = _rows_in_a_block(window, channels * kw, image.itemsize, BLOCK_BYTES)
     strip_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h and out_w < NARROW:  # several images side by side
