@@ -20,6 +20,7 @@ from convbridge_numpy.engine import (
     gradients,
     im2col,
     lowered,
+    lowered_weight,
     machine,
     plan,
     pool,
@@ -114,6 +115,7 @@ def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
 def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
     for module in (im2col, lowered, toeplitz, convolve.depthwise, convolve.pointwise):
         monkeypatch.setattr(module, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(lowered, "PLANAR_BYTES", 512)
     monkeypatch.setattr(im2col, "MOST_BYTES", 512)
     monkeypatch.setattr(products, "SMALL_PRODUCT", 2000)
     for cached in (products.chunk_of_pixels, lowered._channels_in_a_part):  # as they are here, without what is known
@@ -223,8 +225,8 @@ GROUPED = [name for name in convolve.ENGINES if name.startswith("depthwise") or 
 @pytest.mark.parametrize("engine", GROUPED)
 def test_groups_with_several_kernels(engine, small_blocks, monkeypatch):
     if small_blocks:
-        for module in (lowered, convolve.depthwise):
-            monkeypatch.setattr(module, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(lowered, "PLANAR_BYTES", 600)
+        monkeypatch.setattr(convolve.depthwise, "BLOCK_BYTES", 600)
     settings = (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3)))
     if engine == "pointwise.grouped":
         settings = (((1, 1), Sides(0, 0, 0, 0)), ((2, 3), Sides(0, 0, 0, 0)))
@@ -283,6 +285,48 @@ def test_gradients_of_many_and_few_channels(stride, channels, padding):
     assert (dW * weight).sum(dtype="float64") == total
 
 
+ROWS = [shape for shape in SHAPES if shape[7][0] == 1]
+
+
+@pytest.mark.parametrize("small_blocks", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", ROWS)
+def test_weight_gradient_from_lowered_rows(shape, dtype, small_blocks, monkeypatch):
+    """What im2col gives, exactly in integers, in whatever layout and blocks, NaN where it has NaN."""
+    if small_blocks:
+        monkeypatch.setattr(lowered_weight, "BLOCK_BYTES", 512)
+        monkeypatch.setattr(lowered_weight, "GRADIENT_BYTES", 4000)
+        monkeypatch.setattr(lowered_weight, "COLUMNS", 8)
+        monkeypatch.setattr(machine, "SMALL_PRODUCT", 1000)
+    X, weight, window, _ = setting(1, shape, dtype)
+    G = whole(3, len(X), len(weight), *window.outputs, dtype=dtype)
+    last = np.ascontiguousarray(G.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    for value in (1, np.nan, np.inf):
+        X[-1, -1, 1, 0] *= value
+        wanted, ours = np.full_like(weight, 7), np.full_like(weight, 8)
+        with np.errstate(all="ignore"):
+            gradients._weight_of_group(X, G, window, wanted)
+            for grad in (G, last):
+                lowered_weight.weight_gradient(X, grad, window, ours)
+                np.testing.assert_array_equal(ours, wanted)
+
+
+def test_weight_gradient_from_lowered_rows_where_it_is_faster(monkeypatch):
+    monkeypatch.setattr(machine, "small_products", lambda: True)
+    taken = []
+    compute = lowered_weight.weight_gradient
+    monkeypatch.setattr(lowered_weight, "weight_gradient", lambda *a: taken.append(a[0].shape) or compute(*a))
+    for size, kernel, groups in ((28, 3, 1), (28, 3, 2), (7, 3, 1), (28, 1, 1)):
+        X, G = whole(1, 1, 64, size, size), whole(2, 1, 16, size, size)
+        side = kernel // 2
+        keywords = ((1, 1), Sides(side, side, side, side), (1, 1), groups)
+        dW = gradients.conv2d_weight(X, G, (kernel, kernel), *keywords)
+        weight = whole(3, *dW.shape)
+        Y = convolve.conv2d(X, weight, *keywords)
+        assert (dW * weight).sum(dtype="float64") == (Y * G).sum(dtype="float64")
+    assert taken == [(1, 64, 28, 28), (1, 32, 28, 28), (1, 32, 28, 28)]
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 7, 8, 13])
 @pytest.mark.parametrize("combine", [np.maximum, np.add])
 @pytest.mark.parametrize("dilation", [1, 2])
@@ -304,6 +348,8 @@ def test_plan_tells_its_reason(monkeypatch):
     monkeypatch.setattr(machine, "small_products", lambda: True)
     plan.plan.cache_clear()
     assert plan.plan(1, 64, 64, (3, 3), (56, 56)).engine == "lowered.channels_last"
+    assert plan.plan(1, 3, 64, (11, 11), (55, 55), stride=(4, 4), padded=True).engine == "lowered.channels_last"
+    assert plan.plan(1, 3, 64, (9, 9), (64, 64), stride=(3, 3)).engine == "lowered.planar"
     monkeypatch.setattr(machine, "small_products", lambda: False)
     plan.plan.cache_clear()
     found = plan.plan(1, 64, 64, (3, 3), (56, 56))

@@ -10,7 +10,7 @@
     Small matrix products, and where they are fast.
 ``pool``
     Pooling.
-``gradients``
+``gradients``, ``lowered_weight``
     The backward passes of both.
 ``window``, ``arena``
     Geometry, and scratch memory.

@@ -16,7 +16,8 @@ the output.
     to where im2col took them from (col2im).
 ``conv2d_weight``
     A kernel element met every pixel of its tap: dY x columns^T, summed over
-    blocks of rows and images.
+    blocks of rows and images; with many pixels without columns, see
+    :mod:`convbridge_numpy.engine.lowered_weight`.
 ``max_pool2d_input``
     A window hands its gradient to the first element that equals its maximum.
 ``avg_pool2d_input``
@@ -40,7 +41,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides, window_size
-from convbridge_numpy.engine import convolve, im2col, machine
+from convbridge_numpy.engine import convolve, im2col, lowered_weight, machine
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Padded, Window, windows
@@ -248,9 +249,11 @@ def conv2d_weight(
     per_group, per_bank = channels // groups, out_channels // groups
     result = np.empty((out_channels, per_group, *kernel), grad.dtype)
     window = Window(kernel, stride, padding, dilation, (grad.shape[2], grad.shape[3]))
+    by_rows = lowered_weight.fits((len(image), per_group, *image.shape[2:]), per_bank, window)
     for group in range(groups):
         own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
-        _weight_of_group(image[:, own], grad[:, bank], window, result[bank])
+        compute = lowered_weight.weight_gradient if by_rows else _weight_of_group
+        compute(image[:, own], grad[:, bank], window, result[bank])
     return result
 
 

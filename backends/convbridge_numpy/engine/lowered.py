@@ -17,7 +17,11 @@ Cost
     times the image instead of kh kw / (sh sw) times.
 Narrow images
     lie side by side, so that a tile does not end with a row of one of them;
-    their results are then distributed.
+    their results are then distributed. In the planar layout, where that copies
+    in short runs, only for few outputs.
+Blocks
+    of an image follow each other downwards and share kh - sh rows, which are
+    turned once (:class:`Strip`).
 Memory
     A block of rows that fits the second-level cache, and the weights of those
     channels.
@@ -46,21 +50,50 @@ from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of lowered rows: less than half of a second-level cache, which also holds weights and results.
-BLOCK_BYTES = 3 * 2**18
+#: Bytes of a block of lowered rows: with weights and results it fills a second-level cache; and in the planar layout.
+BLOCK_BYTES, PLANAR_BYTES = 5 * 2**18, 3 * 2**18
 
 #: Outputs in a row below which several images share a tile.
 NARROW = 28
 
-#: What adding an output to another costs, in multiplications of a tile; and channels below which parts are not cut.
-ADDING, LEAST_CHANNELS = 32, 16
+#: Channels below which the runs that are copied are better a row's pixels.
+FEW_CHANNELS = 8
+
+#: The same in the planar layout, for few outputs, where a row's product takes no longer than its call; and two vectors.
+NARROW_PLANAR, FEW_OUTPUTS, PAIR = 16, 16, 32
+
+#: What adding an output to another costs, in multiplications of a tile; and what the channels of a part are a multiple
+#: of, a cache line.
+ADDING, LEAST_CHANNELS = 112, 16
 
 
-def _rows_in_a_block(window: Window, depth: int, item_size: int) -> int:
+def _rows_in_a_block(window: Window, depth: int, item_size: int, size: int) -> int:
     """Return how many output rows have lowered rows that fit into a block."""
     row = window.outputs[1] * depth * item_size
-    fitting = (BLOCK_BYTES // row - window.kernel[0]) // window.stride[0] + 1
+    fitting = (size // row - window.kernel[0]) // window.stride[0] + 1
     return min(max(fitting, 1), window.outputs[0])
+
+
+def even(number: int, most: int) -> int:
+    """Divide images or the like into groups of about the same size.
+
+    Parameters
+    ----------
+    number, most : int
+        How many there are, and at most in a group.
+
+    Returns
+    -------
+    int
+        How many there are in a group; the last one may have fewer.
+
+    Examples
+    --------
+    >>> even(8, 7)
+    4
+    """
+    groups = -(-number // max(most, 1))
+    return -(-number // groups)
 
 
 def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]:
@@ -72,6 +105,75 @@ def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]
         return slice(0, 0), slice(0, 0)
     start = first * stride + offset
     return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
+
+
+class Strip:
+    """Rows of an image with zeros around them, channels adjacent.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    window : Window
+        Not dilated along the height.
+    rows : int
+        What there is memory for.
+    scratch : Scratch
+        Where they lie.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (rows, left + W + right, C)
+        What was turned last, and whatever was there below.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import Sides
+    >>> X, window = np.arange(4.0).reshape(1, 2, 1, 2), Window((1, 1), (1, 1), Sides(0, 0, 0, 1), (1, 1), (1, 3))
+    >>> with Scratch() as scratch:
+    ...     strip = Strip(X, window, 1, scratch)
+    ...     strip.turn(0, 0, 1)
+    ...     strip.rows[0]
+    array([[0., 2.],
+           [1., 3.],
+           [0., 0.]])
+    """
+
+    def __init__(self, image: Array, window: Window, rows: int, scratch: Scratch) -> None:
+        _, channels, _, width = image.shape
+        left, right = window.padding[2:]
+        self.rows = scratch((rows, left + width + right, channels), image.dtype)
+        self.rows[:, :left] = 0
+        self.rows[:, left + width :] = 0
+        self._inside = slice(left, left + width)
+        self._image, self._window = image, window
+        self._next, self._turned = (-1, 0), 0
+
+    def turn(self, sample: int, first: int, count: int) -> None:
+        """Copy what ``count`` rows of the result need, from row ``first`` on.
+
+        Parameters
+        ----------
+        sample, first, count : int
+            Which image and which rows. What the last call turned for the rows
+            just above is not turned again.
+        """
+        height, kh, stride = self._image.shape[2], self._window.kernel[0], self._window.stride[0]
+        start, needed = first * stride - self._window.padding.top, (count - 1) * stride + kh
+        kept = max(kh - stride, 0) if self._next == (sample, first) else 0
+        if kept:
+            self.rows[:kept] = self.rows[self._turned : self._turned + kept]
+        inside = slice(max(start + kept, 0), max(min(start + needed, height), 0))
+        target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+        self.rows[kept : target.start] = 0
+        self.rows[target.stop : needed] = 0
+        pixels, rows = self._image[sample, :, inside], self.rows[target, self._inside]
+        if len(pixels) < FEW_CHANNELS:
+            for channel, plane in enumerate(pixels):
+                rows[..., channel] = plane
+        else:
+            rows[...] = pixels.transpose(1, 2, 0)
+        self._next, self._turned = (sample, first + count), count * stride
 
 
 def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -101,9 +203,18 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     channels, (kh, kw), out_w = image.shape[1], window.kernel, window.outputs[1]
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=False)
-        chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
-        for samples, rows, pixels in _lower(image, 1, window, scratch):
-            products.multiply(blocks, pixels[:, 0], result[samples, :, rows], chunk)
+        beside = out_w < NARROW_PLANAR and len(weight) <= FEW_OUTPUTS and channels * kh * kw >= 4 * FEW_OUTPUTS
+        apart = None
+        for samples, rows, pixels in _lower(image, 1, window, scratch, beside=beside):
+            own, across = result[samples, :, rows], pixels.shape[-1]
+            if across == out_w:
+                chunk = products.chunk_of_pixels(out_w, channels * kh * kw, blocks[0].array.shape[2], across=True)
+                products.multiply(blocks, pixels[:, 0], own, chunk)
+                continue
+            apart = scratch((own.size,), image.dtype) if apart is None else apart
+            product = apart[: own.size].reshape(1, len(weight), own.shape[2], across)
+            products.multiply(blocks, pixels[:, 0], product, min(across, PAIR))
+            own[...] = product.reshape(*product.shape[1:3], len(own), out_w).transpose(2, 0, 1, 3)
 
 
 def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -141,24 +252,31 @@ def grouped(image: Array, weight: Array, window: Window, result: Array) -> None:
             np.matmul(matrices, pixels, out=parts.transpose(0, 1, 3, 2, 4))
 
 
-def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Iterator[tuple[slice, slice, Array]]:
+def _lower(
+    image: Array, groups: int, window: Window, scratch: Scratch, *, beside: bool = False
+) -> Iterator[tuple[slice, slice, Array]]:
     """Lower images block by block, planar.
 
     Yields which samples and rows of the result it is about, and the matrices
-    (samples, groups, rows, kh c kw, W').
+    (samples, groups, rows, kh c kw, W'), or with images side by side
+    (1, groups, rows, kh c kw, samples W').
     """
     number, channels, height, width = image.shape
     kh, kw = window.kernel
     out_h, out_w = window.outputs
     stride, top = window.stride[0], window.padding.top
-    rows = _rows_in_a_block(window, channels * kw, image.itemsize)
+    rows = _rows_in_a_block(window, channels * kw, image.itemsize, PLANAR_BYTES)
     lowered_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h:  # several images at once
-        images = min(number, max(1, BLOCK_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize)))
+        images = even(number, PLANAR_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
     divided = image.reshape(number, groups, channels // groups, height, width)
-    memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
+    if beside:
+        memory = scratch((groups, lowered_rows, channels // groups, kw, images, out_w), image.dtype)
+        memory = memory.transpose(4, 0, 1, 2, 3, 5)
+    else:
+        memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
     for sample in range(0, number, images):
         lowered = memory[: min(images, number - sample)]
         samples = slice(sample, sample + len(lowered))
@@ -172,13 +290,15 @@ def _lower(image: Array, groups: int, window: Window, scratch: Scratch) -> Itera
             lowered[:, :, target.stop : stop - start] = 0
             source = divided[samples, :, :, inside].swapaxes(2, 3)
             for tap, (here, there) in enumerate(columns):
-                lowered[:, :, target, :, tap, : here.start] = 0
-                lowered[:, :, target, :, tap, here.stop :] = 0
+                if here != slice(0, out_w):
+                    lowered[:, :, target, :, tap, : here.start] = 0
+                    lowered[:, :, target, :, tap, here.stop :] = 0
                 lowered[:, :, target, :, tap, here] = source[..., there]
             step_n, step_g, step_y, _, step_q, step_x = lowered.strides
+            apart, across = (1, len(lowered) * out_w) if beside else (len(lowered), out_w)
             pixels = np.lib.stride_tricks.as_strided(
                 lowered,
-                (len(lowered), groups, count, kh * (channels // groups) * kw, out_w),
+                (apart, groups, count, kh * (channels // groups) * kw, across),
                 (step_n, step_g, step_y * stride, step_q, step_x),
                 writeable=False,
             )
@@ -231,7 +351,8 @@ def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int,
     written again for every part, which costs as much as :data:`ADDING`
     multiplications. The weights of a part are copied.
     """
-    sizes = [-(-channels // parts) for parts in range(1, -(-channels // LEAST_CHANNELS) + 1)]
+    units = -(-channels // LEAST_CHANNELS)
+    sizes = [channels, *(-(-units // parts) * LEAST_CHANNELS for parts in range(2, units + 1))]
     light = [size for size in sizes if size * kh * kw * outputs * item_size <= COPIED_WEIGHTS]
 
     def cost(size: int) -> float:
@@ -243,24 +364,22 @@ def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int,
 
 def _add_channels(image: Array, weight: Array, window: Window, result: Array, *, add: bool) -> None:
     """Convolve with rows that are not dilated, and write to ``result`` or add to it."""
-    number, channels, height, width = image.shape
+    number, channels = image.shape[:2]
     outputs, (kh, kw), (out_h, out_w) = len(weight), window.kernel, window.outputs
-    stride, (top, _, left, right) = window.stride[0], window.padding
-    rows = _rows_in_a_block(window, channels * kw, image.itemsize)
+    stride = window.stride[0]
+    rows = _rows_in_a_block(window, channels * kw, image.itemsize, BLOCK_BYTES)
     strip_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h and out_w < NARROW:  # several images side by side
-        images = min(number, max(1, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize)))
+        images = even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True)
-        strip = scratch((strip_rows, left + width + right, channels), image.dtype)
+        strip = Strip(image, window, strip_rows, scratch)
         lowered = scratch((images, out_w, strip_rows, kw, channels), image.dtype)
         apart = scratch((rows, images * out_w, outputs), image.dtype) if add or images > 1 else None
-        strip[:, :left] = 0
-        strip[:, left + width :] = 0
-        step_y, step_x, step_c = strip.strides
+        step_y, step_x, step_c = strip.rows.strides
         seen = np.lib.stride_tricks.as_strided(
-            strip,
+            strip.rows,
             (out_w, strip_rows, kw, channels),
             (step_x * window.stride[1], step_y, step_x * window.dilation[1], step_c),
             writeable=False,
@@ -269,14 +388,9 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
             together = min(images, number - sample)
             for first in range(0, out_h, rows):
                 count = min(rows, out_h - first)
-                start = first * stride - top
                 needed = (count - 1) * stride + kh
-                inside = slice(max(start, 0), max(min(start + needed, height), 0))
-                target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                strip[: target.start] = 0
-                strip[target.stop : needed] = 0
                 for index in range(together):
-                    strip[target, left : left + width] = image[sample + index, :, inside].transpose(1, 2, 0)
+                    strip.turn(sample + index, first, count)
                     lowered[index, :, :needed] = seen[:, :needed]
                 _, across, down = lowered.strides[:3]
                 pixels = np.lib.stride_tricks.as_strided(

@@ -25,7 +25,7 @@ pointwise.small          1x1, no padding, few channels; small products [1]_
 pointwise.merged         1x1, no padding, a batch of images of few pixels
 pointwise.large          other 1x1 without padding
 im2col.planar            next to nothing to compute
-lowered.planar           few channels, small weights; small products [1]_
+lowered.planar           few channels and C kh kw, or rows that fill vectors; small products [1]_
 lowered.channels_last    more channels, enough pixels to reorder the weights for, not too
                          narrow; small products [1]_
 im2col.channels_last     enough pixels, weights that fit the cache
@@ -45,7 +45,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from convbridge.geometry import Pair
-from convbridge_numpy.engine import machine
+from convbridge_numpy.engine import machine, products
 
 #: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
 COPIED_WEIGHTS = 5 * 2**20
@@ -168,13 +168,26 @@ def plan(
     if depth * images * pixels <= FEW_NUMBERS:
         return Plan("im2col.planar", "so little to do that the fewest steps win")
     if small:
-        if depth <= 400 and channels <= 16 and dilation[0] == 1:
+        few = channels <= 16 and (depth <= 180 or (depth <= 400 and _planar_row_fits(out_size[1], depth, outputs)))
+        if few and dilation[0] == 1:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
         if (dilation[0] == 1 or stride[0] == 1) and images * pixels >= 300:
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
     if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
         return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
     return Plan("im2col.planar", "the weights serve as they are")
+
+
+def _planar_row_fits(width: int, depth: int, outputs: int) -> bool:
+    """Tell whether a row fills vectors of pixels about as well as outputs fill vectors."""
+    if outputs < 32:
+        return True
+    block = min(outputs, products.BLOCK)
+    costs = [
+        products.row_cost(width, products.chunk_of_pixels(width, depth, block, across=across), across=across)
+        for across in (True, False)
+    ]
+    return costs[0] <= 1.1 * costs[1]
 
 
 def _plan_groups(
