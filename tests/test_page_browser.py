@@ -210,7 +210,7 @@ def test_the_tab_key_reaches_every_control(opened):
         }"""
     )
     count = tabbing.evaluate("({ stops }) => stops.length")
-    assert count > 300
+    assert count > 200  # the fewest, if one backend alone is installed
     page.locator(".skip-link").focus()
     for _ in range(count):
         page.keyboard.press("Tab")
