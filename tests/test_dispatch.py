@@ -193,6 +193,9 @@ class LooksLike:
     def __hash__(self):
         return hash(self.word)
 
+    def __repr__(self):  # in the names of tests, which must be the same in every process
+        return f"LooksLike({self.word!r})"
+
 
 def refusal(call):
     with pytest.raises(ConvbridgeError) as caught:

@@ -641,7 +641,7 @@ def test_other_layers_of_gluon(mx):
         never.weight.data()
 
 
-@pytest.mark.parametrize("nothing", [None, 3, "layer", np.ones(3), lambda X: X, [1]], ids=repr)
+@pytest.mark.parametrize("nothing", [None, 3, "layer", np.ones(3), str.upper, [1]], ids=repr)
 def test_no_layer_at_all(nothing):
     with pytest.raises(ArgumentTypeError, match="layer must be a convolution layer of a framework"):
         Conv2D.from_native(nothing)
