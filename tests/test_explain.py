@@ -14,7 +14,7 @@ from convbridge.parity import hypotheses, oracle, precision, symptoms
 from convbridge.parity.calls import Call, Prediction
 from convbridge.parity.cases import random_cases
 from convbridge.parity.explain import CAUSES, explain_call
-from convbridge.parity.gradient_cases import random_gradient_cases
+from convbridge.parity.gradient_cases import random_gradient_case
 from convbridge.parity.lattice import lattice
 from convbridge.parity.results import row_of
 from convbridge.testing import explain
@@ -304,7 +304,7 @@ def test_poolings_are_explained():
 def test_random_results_need_no_explanation(backend):
     gaps = convbridge.registry.spec(backend).unsupported
     checked = 0
-    for case in [*random_cases(120, 5), *random_gradient_cases(60, 5)]:
+    for case in [*random_cases(120, 5), *random_cases(60, 5, random_gradient_case)]:
         if case.gap(gaps) is None:
             for name, result in zip(case.results, case.call(backend, case.arguments(backend))):
                 if result is not None:
@@ -319,7 +319,7 @@ def test_random_results_need_no_explanation(backend):
 def test_nonsense_is_no_crash(seed):
     rng = np.random.default_rng(seed)
     rows = {}
-    for case in [*random_cases(60, seed), *random_gradient_cases(40, seed)]:
+    for case in [*random_cases(60, seed), *random_cases(40, seed, random_gradient_case)]:
         rows.setdefault(row_of(case), case)
     gaps = convbridge.registry.spec("numpy").unsupported
     for case in rows.values():

@@ -19,8 +19,7 @@ from convbridge.parity import bounds, bounds_fast, fuzz, oracle, run_matrix
 from convbridge.parity.cases import random_cases
 from convbridge.parity.choose import chooser
 from convbridge.parity.expected import expected, relaxed
-from convbridge.parity.fast_cases import random_fast_case
-from convbridge.parity.gradient_cases import random_gradient_cases
+from convbridge.parity.gradient_cases import random_gradient_case
 from convbridge.parity.lattice import lattice
 from convbridge.parity.observe import judge_outcome, judge_pair, observe
 from convbridge.parity.serial import case_named, outcome_from, outcome_to
@@ -41,7 +40,7 @@ def normal(seed, *shape, dtype="float32"):
 # --------------------------------------------------------------------------- values
 
 
-@pytest.mark.parametrize("case", [*random_cases(150, 8), *random_gradient_cases(50, 8)], ids=str)
+@pytest.mark.parametrize("case", [*random_cases(150, 8), *random_cases(50, 8, random_gradient_case)], ids=str)
 def test_nothing_changes_where_no_fast_engine_applies(case):
     if case.gap(convbridge.registry.load("numpy").spec.unsupported) is not None:
         assert observe(case, "numpy", "fast").status == "unsupported"
@@ -449,7 +448,7 @@ def test_the_command(capsys):
 
 
 def test_the_fuzz_in_fast(capsys, monkeypatch):
-    monkeypatch.setattr(fuzz, "random_fast_cases", lambda count, seed: map(partial(random_fast_case, seed), (10, 12)))
+    monkeypatch.setattr(fuzz, "random_cases", lambda count, seed, draw: map(partial(draw, seed), (10, 12)))
     found = fuzz.run(["numpy"], 2, 0, precision="fast")
     assert (found.backends["numpy"].traded, found.failures) == (2, [])
     assert "2 traded accuracy for speed" in str(found)

@@ -12,7 +12,7 @@ from convbridge import parity, registry
 from convbridge.errors import ArgumentError, UnknownBackendError
 from convbridge.parity.cases import random_cases
 from convbridge.parity.choose import chooser
-from convbridge.parity.gradient_cases import random_gradient_cases
+from convbridge.parity.gradient_cases import random_gradient_case
 from convbridge.parity.lattice import lattice
 from convbridge.parity.results import ORACLE, Comparison, Matrix, Row, severity
 from convbridge.parity.serial import case_from, case_named, case_to
@@ -54,7 +54,9 @@ def test_the_lattice_holds_every_option():
     )
 
 
-@pytest.mark.parametrize("case", [*lattice()[::200], *random_cases(5, 3), *random_gradient_cases(5, 3)], ids=str)
+@pytest.mark.parametrize(
+    "case", [*lattice()[::200], *random_cases(5, 3), *random_cases(5, 3, random_gradient_case)], ids=str
+)
 def test_a_case_is_found_by_its_name(case):
     again = case_named(case.name)
     assert str(again) == str(case)

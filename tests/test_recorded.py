@@ -15,7 +15,7 @@ from convbridge.errors import ArgumentError
 from convbridge.parity import recorded
 from convbridge.parity.cases import random_cases
 from convbridge.parity.choose import chooser
-from convbridge.parity.gradient_cases import random_gradient_cases
+from convbridge.parity.gradient_cases import random_gradient_case
 from convbridge.parity.lattice import lattice
 
 #: The four frameworks' answers for the whole lattice, on NumPy 1.26.
@@ -24,7 +24,7 @@ SHIPPED = Path(__file__).parent / "data" / "lattice.npz"
 CASES = [
     *lattice(chooser("conv2d and stride2-bias and (float32 or float16)")),
     *random_cases(20, 2),
-    *random_gradient_cases(20, 2),
+    *random_cases(20, 2, random_gradient_case),
 ]
 
 

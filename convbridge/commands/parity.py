@@ -120,7 +120,7 @@ def _cases(vectors: Vectors | None, select: str, only: list[str], count: int, se
     """Put together what is run."""
     from convbridge.parity.cases import random_cases
     from convbridge.parity.choose import chooser
-    from convbridge.parity.gradient_cases import random_gradient_cases
+    from convbridge.parity.gradient_cases import random_gradient_case
     from convbridge.parity.lattice import lattice
     from convbridge.parity.serial import case_named
 
@@ -139,7 +139,7 @@ def _cases(vectors: Vectors | None, select: str, only: list[str], count: int, se
         gradients = count // 2
         chosen = lattice(wanted, precision=precision)
         chosen += filter(wanted, random_cases(count - gradients, seed))
-        chosen += filter(wanted, random_gradient_cases(gradients, seed))
+        chosen += filter(wanted, random_cases(gradients, seed, random_gradient_case))
     if not chosen:
         raise CommandError(f"--select chooses no case. Received: {select}")
     return chosen

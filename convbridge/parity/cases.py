@@ -564,7 +564,7 @@ def random_case(seed: int, number: int) -> Case:
     return Case(seed, number, function, operands, keywords, dtype)
 
 
-def random_cases(count: int | None, seed: int) -> Iterator[Case]:
+def random_cases(count: int | None, seed: int, draw: Callable[[int, int], Case] = random_case) -> Iterator[Case]:
     """Draw legal cases.
 
     Parameters
@@ -573,6 +573,8 @@ def random_cases(count: int | None, seed: int) -> Iterator[Case]:
         How many; None never ends.
     seed : int
         Not negative.
+    draw : callable, default :func:`random_case`
+        Draws a case from the seed and its number.
 
     Yields
     ------
@@ -584,4 +586,4 @@ def random_cases(count: int | None, seed: int) -> Iterator[Case]:
     [0, 1, 2]
     """
     for number in count_from() if count is None else range(count):
-        yield random_case(seed, number)
+        yield draw(seed, number)

@@ -22,7 +22,7 @@ from convbridge.errors import BackendBrokenError, UnsupportedOperationError
 from convbridge.geometry import integer
 from convbridge.parity import contract, laws, layer_checks
 from convbridge.parity.cases import Case, random_cases
-from convbridge.parity.gradient_cases import random_gradient_cases
+from convbridge.parity.gradient_cases import random_gradient_case
 from convbridge.parity.lattice import lattice
 from convbridge.parity.matrix import run_matrix
 from convbridge.parity.results import REAL_DIFFERENCE, Matrix, row_of
@@ -192,7 +192,7 @@ def cases_of_conformance(count: int, seed: int = 0) -> tuple[Case, ...]:
     30
     """
     gradients = count // 3
-    drawn = (*random_cases(count - gradients, seed), *random_gradient_cases(gradients, seed))
+    drawn = (*random_cases(count - gradients, seed), *random_cases(gradients, seed, random_gradient_case))
     return (*lattice(), *drawn)
 
 

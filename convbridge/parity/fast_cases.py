@@ -9,15 +9,13 @@ and then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count as count_from
 from typing import Any
 
 import numpy as np
 
 from convbridge.parity.cases import Case, draw_operands
 
-__all__ = ["random_fast_case", "random_fast_cases"]
+__all__ = ["random_fast_case"]
 
 #: What tells these draws from the others with the same seed.
 STREAM = 2
@@ -66,26 +64,3 @@ def random_fast_case(seed: int, number: int) -> Case:
         shapes["bias"] = (outputs * groups,)
     operands, dtype = draw_operands(rng, shapes)
     return Case(seed, number, "conv2d", operands, keywords, dtype)
-
-
-def random_fast_cases(count: int | None, seed: int) -> Iterator[Case]:
-    """Draw legal cases.
-
-    Parameters
-    ----------
-    count : int or None
-        How many; None never ends.
-    seed : int
-        Not negative.
-
-    Yields
-    ------
-    Case
-
-    Examples
-    --------
-    >>> [case.number for case in random_fast_cases(3, seed=0)]
-    [0, 1, 2]
-    """
-    for number in count_from() if count is None else range(count):
-        yield random_fast_case(seed, number)

@@ -24,8 +24,8 @@ from convbridge import registry
 from convbridge.errors import ConvbridgeError
 from convbridge.parity.cases import Case, random_case, random_cases
 from convbridge.parity.expected import Answer, Expected, expected, relaxed
-from convbridge.parity.fast_cases import random_fast_case, random_fast_cases
-from convbridge.parity.gradient_cases import random_gradient_case, random_gradient_cases
+from convbridge.parity.fast_cases import random_fast_case
+from convbridge.parity.gradient_cases import random_gradient_case
 from convbridge.parity.observe import Judgement, Outcome, judge_outcome, observe
 from convbridge.parity.results import EQUAL, FAILURES, UNSUPPORTED
 
@@ -205,8 +205,8 @@ def run(
     chosen = [registry.load(name).name for name in registry.names() if name in chosen]
     summary = Summary(seed, {name: BackendSummary() for name in chosen})
     # More than half of all cases refused would be no backend; this only keeps a broken table from running forever.
-    draw = random_gradient_cases if gradients else random_fast_cases if precision == "fast" else random_cases
-    for case in cases or draw(2 * count + 100, seed):
+    draw = random_gradient_case if gradients else random_fast_case if precision == "fast" else random_case
+    for case in cases or random_cases(2 * count + 100, seed, draw):
         waiting = [
             name
             for name, found in summary.backends.items()

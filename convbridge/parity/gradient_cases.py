@@ -14,8 +14,6 @@ where.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count as count_from
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ import numpy as np
 from convbridge.parity import oracle
 from convbridge.parity.cases import Case, Operand, draw_conv2d, draw_operands, draw_pool2d
 
-__all__ = ["random_gradient_case", "random_gradient_cases", "result_shape"]
+__all__ = ["random_gradient_case", "result_shape"]
 
 #: What tells these draws from those of the forward calls with the same seed.
 STREAM = 1
@@ -104,26 +102,3 @@ def random_gradient_case(seed: int, number: int) -> Case:
     if rng.random() < 0.35:
         operands["X"] = _few_numbers(rng, operands["X"])
     return Case(seed, number, "pool2d_vjp", operands, keywords, dtype)
-
-
-def random_gradient_cases(count: int | None, seed: int) -> Iterator[Case]:
-    """Draw legal cases.
-
-    Parameters
-    ----------
-    count : int or None
-        How many; None never ends.
-    seed : int
-        Not negative.
-
-    Yields
-    ------
-    Case
-
-    Examples
-    --------
-    >>> [case.number for case in random_gradient_cases(3, seed=0)]
-    [0, 1, 2]
-    """
-    for number in count_from() if count is None else range(count):
-        yield random_gradient_case(seed, number)

@@ -11,6 +11,8 @@ from convbridge.teaching.exercises.formulas import answer, columns, convolve, co
 __all__ = ["EXERCISES"]
 
 _X, _K = X33.tolist(), K22.tolist()
+#: The four outputs, as a sentence names them.
+_OUTPUTS = dict(zip("abcd", (pick(correlate(_X, _K), i, j) for i in range(2) for j in range(2))))
 _INPUT: Text = ("Input X", "输入 X")
 _KERNEL: Text = ("Kernel K", "核 K")
 _OUTPUT: Text = ("Output Y", "输出 Y")
@@ -340,7 +342,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 for i in range(4)
             },
         },
-        dict(zip("abcd", (pick(correlate(_X, _K), i, j) for i in range(2) for j in range(2)))),
+        _OUTPUTS,
     ),
     Exercise(
         "unrolled-kernel",
@@ -393,7 +395,7 @@ EXERCISES: tuple[Exercise, ...] = (
                 for i in range(9)
             },
         },
-        dict(zip("abcd", (pick(correlate(_X, _K), i, j) for i in range(2) for j in range(2)))),
+        _OUTPUTS,
     ),
     Exercise(
         "flip",
