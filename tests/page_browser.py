@@ -83,8 +83,17 @@ class Opened:
         self.section.get_by_role("button", name=name, exact=True).click()
 
     def hash(self):
-        self.page.wait_for_timeout(350)
-        return self.page.evaluate("location.hash")
+        """The address bar's part behind the page, once the page has written it: its clock is the one that counts."""
+        return self.page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 350))")
+
+    def open_all(self, within="body"):
+        """Open every box and wait until the page has filled it."""
+        self.page.locator(f"{within} details:not([open])").evaluate_all(
+            """(boxes) => Promise.all(boxes.map((box) => new Promise((done) => {
+                box.addEventListener("toggle", () => setTimeout(done), { once: true });
+                box.open = true;
+            })))"""
+        )
 
     def controls(self):
         details = self.section.locator("details.controls")

@@ -196,6 +196,7 @@ def test_the_list_is_edited_by_keyboard_alone(opened):
     page = opened.page
     opened.section.locator("a[data-network=lenet]").focus()
     page.keyboard.press("Enter")
+    opened.current("LeNet")
     assert opened.text().startswith("conv 5 p2 c6")
     assert opened.section.locator("a[data-network=lenet]").evaluate("(link) => link === document.activeElement")
     opened.press_key("Add a layer")

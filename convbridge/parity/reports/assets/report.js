@@ -339,7 +339,6 @@
 
   const panel = document.getElementById("panel");
   const body = document.getElementById("panel-body");
-  let opener = null;
 
   /** What is known of one comparison. */
   function showCase(column, [name, result]) {
@@ -404,13 +403,11 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button[data-cell], .matrix button.cell");
     if (!button) return;
-    opener = button;
+    button.focus(); // some browsers focus no button that is clicked, and the panel returns to what had the focus
     open(button.dataset.cell ?? button.id.replace("cell-", ""));
   });
   document.getElementById("panel-close").addEventListener("click", () => panel.close());
   panel.addEventListener("click", (event) => {
     if (event.target === panel && event.clientX < panel.getBoundingClientRect().left) panel.close(); // the backdrop
   });
-  // some browsers focus no button that was clicked, so they would return to nothing
-  panel.addEventListener("close", () => opener?.focus());
 })();

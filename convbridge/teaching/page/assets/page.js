@@ -4,6 +4,7 @@
   const answering = {}; // link to the section that shows it
   let latest = null; // the section that the address bar is to name
   let waiting = null;
+  let seen = ""; // what the address bar said when the page last read or wrote it
 
   words.speak(address.read(location.hash).language ?? (navigator.language.startsWith("zh") ? "zh" : "en"));
 
@@ -16,14 +17,17 @@
     section.show(links[0], []);
   }
 
-  const rewrite = () => history.replaceState(null, "", address.write(latest.link()));
+  function rewrite() {
+    history.replaceState(null, "", address.write(latest.link()));
+    seen = location.hash;
+  }
 
   /** Write what a section shows into the address bar; not more often than browsers allow. */
   function remember(section) {
     latest = section;
     waiting ??= setTimeout(() => {
       waiting = null;
-      rewrite();
+      if (location.hash === seen) rewrite(); // else a link is about to be followed
     }, 250);
   }
 
@@ -35,6 +39,7 @@
   /** Show what the address bar names. */
   function follow() {
     forget();
+    seen = location.hash;
     const { link, parts, language } = address.read(location.hash);
     if (language && language !== words.language) words.speak(language);
     if (!Object.hasOwn(answering, link)) return;
@@ -52,7 +57,8 @@
       words.speak(button.dataset.language);
       latest ??= sections[0];
       forget();
-      rewrite();
+      if (location.hash === seen) rewrite();
+      else follow();
     });
   }
   addEventListener("hashchange", follow);
