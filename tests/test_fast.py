@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from convbridge_numpy.engine import kept, plan, winograd
+from convbridge_numpy.engine import kept, machine, plan, products, winograd
 
 import convbridge
 from convbridge import selection
@@ -240,6 +240,142 @@ def test_a_layer_keeps_every_group(monkeypatch):
         grouped(X)
         assert counted.count == 4  # the other group is what it was
     assert same_as_without(grouped, X)
+
+
+# Each lets go of its layer's weights only when the test says so.
+HOLDS = {
+    "the array": lambda layer: layer.weight,
+    "a view": lambda layer: layer.weight[3:4],
+    "a memoryview": lambda layer: memoryview(layer.weight),
+    "an array of a buffer": lambda layer: np.frombuffer(layer.weight, dtype="float32"),
+    "a closure": lambda layer: (lambda weight: lambda: weight)(layer.weight),
+    "a copy of the layer": copy.copy,
+}
+
+
+@pytest.mark.parametrize("hold", HOLDS)
+def test_weights_are_compared_only_while_somebody_else_could_write_to_them(hold, monkeypatch):
+    compared, same_bits, layer, X = [], kept.same_bits, make_layer(), normal(1, 1, 64, 24, 24)
+    monkeypatch.setattr(kept, "same_bits", lambda *arrays: compared.append(1) or same_bits(*arrays))
+    with convbridge.use_precision("fast"):
+        for _ in range(3):
+            layer(X)
+        assert not compared
+        held = HOLDS[hold](layer)
+        for count in (1, 2, 3):
+            layer(X)
+            assert len(compared) == count
+        del held
+        layer(X)
+        before = len(compared)
+        layer(X)
+        assert len(compared) == before <= 4
+
+
+def test_a_reference_that_was_there_before_is_seen():
+    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    view = layer.weight[3]
+    assert same_as_without(layer, X)
+    view *= 2
+    assert same_as_without(layer, X)
+    numbers = memoryview(layer.weight).cast("B")
+    del view
+    assert same_as_without(layer, X)
+    numbers[0] ^= 1
+    assert same_as_without(layer, X)
+
+
+def test_two_layers_may_share_their_weights():
+    """Also if one of them is gone by the time that the other computes again."""
+    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    assert same_as_without(layer, X)
+    other = copy.copy(layer)
+    assert same_as_without(other, X)
+    layer.weight *= 2
+    del layer
+    assert same_as_without(other, X)
+
+
+def test_weights_in_the_memory_of_something_else_are_compared():
+    layer, memory, X = make_layer(), np.ones((65, 64, 3, 3), "float32"), normal(1, 1, 64, 24, 24)
+    layer.weight = memory[1:]
+    assert layer._weight.look()[1] is None
+    for _ in range(2):
+        assert same_as_without(layer, X)
+        memory *= 2
+
+
+def test_where_references_are_not_counted_weights_are_compared(monkeypatch):
+    monkeypatch.setattr(kept, "_count", kept._uncounted)
+    monkeypatch.setattr(kept, "_ALONE", 0)
+    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    assert layer._weight.look()[1] is None
+    for change in CHANGES:
+        with convbridge.use_precision("fast"):
+            layer.backward(layer(X))
+        change(layer)
+        assert same_as_without(layer, X)
+
+
+def test_weights_that_are_replaced_while_they_are_looked_at():
+    """Whatever a thread has seen in between, it finds that something has changed."""
+    held, arrays = kept.Held(np.zeros(1)), [np.full(1, value) for value in (1.0, 2.0)]
+    known, wrong, done = {}, [], threading.Event()
+
+    def look():
+        for _ in range(20_000):
+            array, since = held.look()
+            if since is not None and known.setdefault(id(since), (since, array[0]))[1] != array[0]:
+                wrong.append(since)
+        done.set()
+
+    def change():
+        while not done.is_set():
+            for array in arrays:
+                held.replace(array.copy())
+
+    threads = [threading.Thread(target=one) for one in (look, change)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+DIRECT = [
+    {"in_channels": 3, "out_channels": 32},
+    {"in_channels": 64, "out_channels": 40, "stride": 2},
+    {"in_channels": 512, "out_channels": 32, "stride": 2},  # in parts of the channels
+    {"in_channels": 128, "out_channels": 64, "groups": 2, "dilation": 2},
+]
+
+
+@pytest.mark.parametrize("options", DIRECT, ids=str)
+def test_direct_engines_keep_the_order_of_the_weights(options, monkeypatch):
+    counted = []
+    own = products._own_blocks
+    monkeypatch.setattr(products, "_own_blocks", lambda *arguments: counted.append(1) or own(*arguments))
+    monkeypatch.setattr(machine, "small_products", lambda: True)
+    plan.plan.cache_clear()
+    layer, sizes = make_layer(**options), (24, 40)
+    images = [normal(size, 2, options["in_channels"], size, size) for size in sizes]
+    with convbridge.use_precision("fast"):
+        for _ in range(2):
+            for X in images:
+                layer(X)
+        made = len(counted)
+        assert made >= 1
+        for X in images:
+            layer(X)
+        assert len(counted) == made
+        for change in (halve, set_the_last_bit, replace_by_another_layout):
+            change(layer)
+            for X in images:
+                Y = layer(X)
+                alone = convbridge.conv2d(X, layer.get_weights()[0], layer.bias, **layer._keywords())
+                np.testing.assert_array_equal(Y, alone)
+        assert len(counted) > made
+    plan.plan.cache_clear()
 
 
 def test_copies_of_a_layer_are_on_their_own():

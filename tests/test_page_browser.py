@@ -552,12 +552,8 @@ def test_code_is_copied(opened):
     assert taken == opened.section.locator("code[data-source]").first.text_content()
 
 
-def test_it_is_quick_and_prints(opened, browser, page_address):
-    page = browser.new_page()
-    page.goto(page_address)
-    first = page.evaluate("performance.timing.loadEventEnd - performance.timing.navigationStart")
-    assert first < 2500  # a second on an idle machine
+def test_it_prints(opened):
+    page = opened.page
     page.emulate_media(media="print")
     assert page.locator(".stepper:visible, .controls:visible, .languages:visible").count() == 0
     assert page.locator("#section-cross-correlation .pane:visible").count() == len(registry.BUILTIN)
-    page.close()

@@ -17,7 +17,7 @@ from convbridge.errors import ArgumentError, UnsupportedOperationError, received
 from convbridge.layers import check_one_channel, check_weights
 from convbridge.protocol import Conv2DConfig, Pool2DConfig
 from convbridge_numpy import chapter
-from convbridge_numpy.engine.kept import KEPT, Kept
+from convbridge_numpy.engine.kept import KEPT, Held, Kept
 
 Array = np.ndarray[Any, Any]
 
@@ -57,11 +57,20 @@ class Conv2D(_Layer):
 
     def __init__(self, config: Conv2DConfig, weight: Array, bias: Array | None) -> None:
         self.config = config
-        self.weight = weight
+        self._weight = Held(weight)
         self.bias = bias
         self.grad_weight: Array | None = None
         self.grad_bias: Array | None = None
         self._kept = Kept()
+
+    @property
+    def weight(self) -> Array:
+        """Kernels (O, C / groups, kh, kw): may be replaced, and written to."""
+        return self._weight.hand_out()
+
+    @weight.setter
+    def weight(self, weight: Array) -> None:
+        self._weight.replace(weight)
 
     def _keywords(self) -> dict[str, Any]:
         c = self.config
@@ -75,9 +84,10 @@ class Conv2D(_Layer):
 
     def forward(self, X: Any) -> Array:
         """Cross-correlate a batch of images, and remember it."""
-        token = KEPT.set(self._kept)
+        weight, since = self._weight.look()
+        token = KEPT.set(self._kept.now(since))
         try:
-            Y: Array = functional.conv2d(X, self.weight, self.bias, **self._keywords(), backend="numpy")
+            Y: Array = functional.conv2d(X, weight, self.bias, **self._keywords(), backend="numpy")
         finally:
             KEPT.reset(token)
         self._input = X
@@ -86,14 +96,14 @@ class Conv2D(_Layer):
     def backward(self, grad_output: Any) -> Array:
         """Return the gradient of the last input; keep those of the weights."""
         dX, dW, db = gradients.conv2d_vjp(
-            self._remembered(), self.weight, self.bias, grad_output, **self._keywords(), backend="numpy"
+            self._remembered(), self._weight.look()[0], self.bias, grad_output, **self._keywords(), backend="numpy"
         )
         self.grad_weight, self.grad_bias = dW, db
         return np.asarray(dX)
 
     def get_weights(self) -> list[Array]:
         """Return copies of the weight (OIHW) and the bias (O,), if there is one."""
-        return [np.array(array) for array in (self.weight, self.bias) if array is not None]
+        return [np.array(array) for array in (self._weight.look()[0], self.bias) if array is not None]
 
     def set_weights(self, weights: Any) -> None:
         """Replace the weights, after all of them have been checked."""
@@ -101,6 +111,17 @@ class Conv2D(_Layer):
         self.weight = checked[0]
         if self.config.use_bias:
             self.bias = checked[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what belongs to this layer alone."""
+        state = {**vars(self), "weight": self._weight.hand_out()}
+        del state["_weight"], state["_kept"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Begin anew with the weights of another layer."""
+        weight = state.pop("weight")
+        vars(self).update(state, _weight=Held(weight), _kept=Kept())
 
     def to_native(self) -> Conv2D:
         """Return a copy: NumPy's own convolution layer is this one."""

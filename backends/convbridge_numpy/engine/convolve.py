@@ -42,7 +42,14 @@ ENGINES: dict[str, Engine] = {
 
 
 #: Those that take one argument more: where to keep what they make of the weights.
-KEEPING = {"winograd.four_by_four", "winograd.two_by_two"}
+KEEPING = {
+    "pointwise.blocked",
+    "pointwise.small",
+    "lowered.planar",
+    "lowered.channels_last",
+    "winograd.four_by_four",
+    "winograd.two_by_two",
+}
 
 
 def conv2d(
@@ -147,5 +154,5 @@ def into(
     per_group, per_bank = channels // groups, outputs // groups
     for group in range(groups):
         own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
-        part = None if kept is None else kept.group(group)
+        part = None if kept is None else kept.part(group)
         into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast, kept=part)

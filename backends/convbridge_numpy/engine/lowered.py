@@ -45,6 +45,7 @@ import numpy as np
 
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Window
 
@@ -176,7 +177,7 @@ class Strip:
         self._next, self._turned = (sample, first + count), count * stride
 
 
-def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
+def planar(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
     """Convolve images of few channels.
 
     Parameters
@@ -202,7 +203,7 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     """
     channels, (kh, kw), out_w = image.shape[1], window.kernel, window.outputs[1]
     with Scratch() as scratch:
-        blocks = products.weight_blocks(weight, scratch, channels_last=False)
+        blocks = products.weight_blocks(weight, scratch, channels_last=False, kept=kept)
         beside = out_w < NARROW_PLANAR and len(weight) <= FEW_OUTPUTS and channels * kh * kw >= 4 * FEW_OUTPUTS
         apart = None
         for samples, rows, pixels in _lower(image, 1, window, scratch, beside=beside):
@@ -305,7 +306,7 @@ def _lower(
             yield samples, slice(first, first + count), pixels
 
 
-def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:
+def channels_last(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
     """Convolve images of many channels.
 
     Parameters
@@ -340,7 +341,8 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
         size = _channels_in_a_part(row, *weight.shape, weight.itemsize)
         for start in range(0, weight.shape[1], size):
             some = slice(start, start + size)
-            _add_channels(image[:, some, first::apart], weight[:, some], part, own, add=start > 0)
+            own_part = None if kept is None else kept.part(some.start)
+            _add_channels(image[:, some, first::apart], weight[:, some], part, own, own_part, add=start > 0)
 
 
 @lru_cache(maxsize=512)
@@ -362,7 +364,7 @@ def _channels_in_a_part(row: int, outputs: int, channels: int, kh: int, kw: int,
     return min(light or sizes[-1:], key=cost)
 
 
-def _add_channels(image: Array, weight: Array, window: Window, result: Array, *, add: bool) -> None:
+def _add_channels(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None, *, add: bool) -> None:
     """Convolve with rows that are not dilated, and write to ``result`` or add to it."""
     number, channels = image.shape[:2]
     outputs, (kh, kw), (out_h, out_w) = len(weight), window.kernel, window.outputs
@@ -373,7 +375,7 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, *,
     if rows == out_h and out_w < NARROW:  # several images side by side
         images = even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
     with Scratch() as scratch:
-        blocks = products.weight_blocks(weight, scratch, channels_last=True)
+        blocks = products.weight_blocks(weight, scratch, channels_last=True, kept=kept)
         strip = Strip(image, window, strip_rows, scratch)
         lowered = scratch((images, out_w, strip_rows, kw, channels), image.dtype)
         apart = scratch((rows, images * out_w, outputs), image.dtype) if add or images > 1 else None

@@ -215,8 +215,8 @@ def winograd_tile(images: int, channels: int, outputs: int, out_size: Pair, kept
 
     Every number below is for one pair of a channel and an output: weights are
     read, multiplied once for each tile or pixel, and the pixels of the tiles
-    transformed, which all outputs or channels share. A layer also compares its
-    weights with those that it has transformed.
+    transformed, which all outputs or channels share. A layer may also have to
+    compare its weights with those that it has transformed.
 
     Parameters
     ----------

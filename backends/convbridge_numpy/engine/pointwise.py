@@ -22,6 +22,7 @@ import numpy as np
 
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -100,7 +101,7 @@ def merged(image: Array, weight: Array, window: Window, result: Array) -> None:
         result[...] = product.transpose(1, 0, 2, 3)
 
 
-def small(image: Array, weight: Array, window: Window, result: Array) -> None:
+def small(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
     """Multiply in small products.
 
     Parameters
@@ -120,7 +121,7 @@ def small(image: Array, weight: Array, window: Window, result: Array) -> None:
     number, (outputs, channels) = len(image), weight.shape[:2]
     used, count = _used(image, window), window.outputs[0] * window.outputs[1]
     with Scratch() as scratch:
-        blocks = products.weight_blocks(weight, scratch, channels_last=False)
+        blocks = products.weight_blocks(weight, scratch, channels_last=False, kept=kept)
         if window.stride != (1, 1):
             copy = scratch(used.shape, image.dtype)
             copy[...] = used
@@ -130,7 +131,7 @@ def small(image: Array, weight: Array, window: Window, result: Array) -> None:
         products.multiply(blocks, pixels[:, None], result.reshape(number, outputs, 1, count), chunk)
 
 
-def blocked(image: Array, weight: Array, window: Window, result: Array) -> None:
+def blocked(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
     """Multiply in small products, block by block of pixels.
 
     Parameters
@@ -152,7 +153,7 @@ def blocked(image: Array, weight: Array, window: Window, result: Array) -> None:
     pixels = used.reshape(number, channels, count)
     target = result.reshape(number, outputs, 1, count)
     with Scratch() as scratch:
-        blocks = products.weight_blocks(weight, scratch, channels_last=False, block=BLOCK)
+        blocks = products.weight_blocks(weight, scratch, channels_last=False, block=BLOCK, kept=kept)
         tile = products.chunk_of_pixels(min(count, 64), channels, blocks[0].array.shape[2], across=True)
         size = max(1, BLOCK_BYTES // (channels * image.itemsize * tile)) * tile
         memory = scratch((channels * min(size, count),), image.dtype)

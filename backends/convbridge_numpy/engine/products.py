@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 
 Array = np.ndarray[Any, Any]
@@ -67,7 +68,9 @@ def weight_matrix(weight: Array) -> Array:
     return matrix if fits else np.ascontiguousarray(matrix)
 
 
-def weight_blocks(weight: Array, scratch: Scratch, *, channels_last: bool, block: int = BLOCK) -> list[Block]:
+def weight_blocks(
+    weight: Array, scratch: Scratch, *, channels_last: bool, block: int = BLOCK, kept: Kept | None = None
+) -> list[Block]:
     """Lay a bank of kernels out for :func:`multiply`.
 
     Parameters
@@ -80,6 +83,8 @@ def weight_blocks(weight: Array, scratch: Scratch, *, channels_last: bool, block
         Order of the rows K: (kh, kw, C), else (kh, C, kw).
     block : int
         Outputs in a block.
+    kept : Kept, optional
+        Where a layer keeps the copy, if it need not compare its weights.
 
     Returns
     -------
@@ -91,10 +96,22 @@ def weight_blocks(weight: Array, scratch: Scratch, *, channels_last: bool, block
     Transposing a large matrix at once misses the cache at every element; block
     by block, and with whole rows moved afterwards, it takes a fifth of the time.
     """
+    found = None if kept is None else kept.ordered(weight, _own_blocks, channels_last, block)
+    if found is not None:
+        return found
+    return _blocks(weight, scratch, scratch((weight.size,), weight.dtype), channels_last, block)
+
+
+def _own_blocks(weight: Array, channels_last: bool, block: int) -> list[Block]:
+    """Lay weights out in memory of their own."""
+    with Scratch() as scratch:
+        return _blocks(weight, scratch, np.empty(weight.size, weight.dtype), channels_last, block)
+
+
+def _blocks(weight: Array, scratch: Scratch, copy: Array, channels_last: bool, block: int) -> list[Block]:
     outputs, channels, kh, kw = weight.shape
     depth = channels * kh * kw
     block = min(block, outputs)
-    copy = scratch((outputs * depth,), weight.dtype)
     moved = kh * kw > 1 and channels > 1
     turned = scratch((depth * block,), weight.dtype) if moved else copy
     for first in range(0, outputs, block):
