@@ -1,12 +1,15 @@
-"""What the NumPy backend returns is the same, bit for bit, in every process with the same number of threads."""
+"""What the NumPy backend returns is the same, bit for bit, in every call and process with as many threads."""
 
 from __future__ import annotations
 
 import subprocess
 
+import numpy as np
 import pytest
+from convbridge_numpy.engine import machine, plan
 
-from convbridge import processes
+import convbridge
+from convbridge import dispatch, processes
 
 #: Prints digests of what the engines return, twice in a process: memory that is used again must not show.
 PROGRAM = """
@@ -59,3 +62,38 @@ def test_two_processes_return_the_same_bits(threads):
     assert len(first) == 12 * 2 * 2 + 2
     assert first == second
     assert first[:-2:2] == first[1:-2:2]  # the first call and the second
+
+
+@pytest.fixture(params=[False, True], ids=["large products", "small products"])
+def of_any_machine(request, monkeypatch):
+    """Let the planner take this machine for one where small products are fast, or not."""
+    monkeypatch.setattr(machine, "small_products", lambda: request.param)
+    plan.plan.cache_clear()
+    yield
+    plan.plan.cache_clear()
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_first_call_and_those_that_are_planned_return_the_same_bits(precision, dtype, of_any_machine):
+    """Of sizes around the one from which on a call goes the whole way; and so does a layer."""
+    rng, short = np.random.default_rng(11), 0
+    for _ in range(150):
+        channels, outputs, kernel = rng.integers(1, 20), rng.integers(1, 40), rng.integers(1, 6)
+        size, padding, stride = rng.integers(kernel, 40), rng.integers(0, kernel), rng.integers(1, 3)
+        X = rng.standard_normal((1, channels, size, size)).astype(dtype)
+        weight = rng.standard_normal((outputs, channels, kernel, kernel)).astype(dtype)
+        arguments = {"padding": int(padding), "stride": int(stride), "backend": "numpy"}
+        layer = convbridge.Conv2D(
+            int(kernel), int(channels), int(outputs), dtype=dtype, use_bias=False, seed=0, **arguments
+        )
+        layer.set_weights([weight])
+        dispatch.forget()
+        with convbridge.use_precision(precision):
+            calls = [convbridge.conv2d(X, weight, **arguments) for _ in range(2)]
+            calls += [layer(X) for _ in range(2)]
+            matrices = [convbridge.corr2d(X[0, 0], weight[0, 0], backend="numpy") for _ in range(2)]
+        assert all((one == calls[0]).all() for one in calls[1:]), arguments
+        assert (matrices[0] == matrices[1]).all()
+        short += any("Operands" not in one.__qualname__ for one in dispatch.PLANS.values())
+    assert 30 < short < 150

@@ -18,6 +18,7 @@ from convbridge.geometry import Pair, Sides, output_size, window_size
 from convbridge.selection import precision
 from convbridge_numpy.engine import convolve, gradients, pool
 from convbridge_numpy.engine.kept import KEPT
+from convbridge_numpy.engine.plan import FEW_NUMBERS, plan
 
 Array = np.ndarray[Any, Any]
 
@@ -262,10 +263,6 @@ def prepare_conv2d(
     return _quietly(run if is_padded or has_bias else multiply, has_bias or _dot_warns())
 
 
-#: Bytes of columns up to which a product is so small that the arithmetic on shapes takes the time.
-SMALL = 2**18
-
-
 def _prepare_product(
     X_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
@@ -274,12 +271,33 @@ def _prepare_product(
     dilation: Pair,
     result: tuple[int, ...],
 ) -> Callable[..., Array] | None:
-    """Do what ``convolve.conv2d`` does to one image and one block: view all windows, copy them, multiply once."""
+    """Do what ``im2col.planar`` does to one image and one block: view all windows, copy them, multiply once.
+
+    Only where that is what the planner takes, and there is so little to do that
+    the arithmetic on shapes takes most of the time: so a call returns the same
+    bits whether it goes this way or the whole one.
+    """
     (c, h, w), (out_channels, _, kh, kw), (out_h, out_w) = X_shape, weight_shape, result[-2:]
     depth, pixels, stored, array = c * kh * kw, out_h * out_w, np.dtype(dtype), np.ndarray
     item = stored.itemsize
-    is_small = depth * pixels * item <= SMALL and out_channels * pixels > 1 and (kh, kw) != (1, 1)
-    if not is_small or dtype not in ("float32", "float64") or precision() != "exact":
+    if depth * pixels > FEW_NUMBERS or out_channels * pixels == 1 or dtype not in ("float32", "float64"):
+        return None
+    engines = {
+        plan(
+            1,
+            c,
+            out_channels,
+            (kh, kw),
+            (out_h, out_w),
+            stride=stride,
+            dilation=dilation,
+            item_size=item,
+            fast=precision() == "fast",
+            kept=kept,
+        ).engine
+        for kept in (False, True)
+    }
+    if engines != {"im2col.planar"}:
         return None
     shape = (c, kh, kw, out_h, out_w)
     (sh, sw), (dh, dw) = stride, dilation
