@@ -342,6 +342,28 @@ def test_weights_that_are_replaced_while_they_are_looked_at():
     assert not wrong
 
 
+def test_weights_that_are_looked_at_while_they_are_handed_out():
+    """What another thread sees just then does not hold once somebody has had the array."""
+    seen = []
+
+    class Interrupted(kept.Held):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if hasattr(self, "_array") and hasattr(self, "_since"):
+                seen.append(self.look()[1])
+
+    held = Interrupted(np.zeros(1))
+    before = held.look()[1]
+    seen.clear()
+    held.hand_out()
+    assert seen == [None]
+    after = held.look()[1]
+    assert before is not after
+    seen.clear()
+    held.replace(np.zeros(1))
+    assert held.look()[1] not in [after, *seen[:-1]]
+
+
 DIRECT = [
     {"in_channels": 3, "out_channels": 32},
     {"in_channels": 64, "out_channels": 40, "stride": 2},

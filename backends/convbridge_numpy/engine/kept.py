@@ -69,8 +69,9 @@ class Held:
 
     def hand_out(self) -> Array:
         """Return the array to somebody who may write to it."""
+        array = self._array  # counted from here on, so what a thread sees after the next line is not trusted
         self._since = object()
-        return self._array
+        return array
 
     def replace(self, array: Array) -> None:
         """Hold another array."""
