@@ -190,6 +190,8 @@ def planar(image: Array, weight: Array, window: Window, result: Array, kept: Kep
         Not dilated along the height.
     result : ndarray, shape (N, O, H', W')
         Overwritten.
+    kept : Kept, optional
+        Where a layer keeps its weights in the order that products read.
 
     Examples
     --------
@@ -319,6 +321,8 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array, ke
         Along the height either dilated or with a stride.
     result : ndarray, shape (N, O, H', W')
         Overwritten.
+    kept : Kept, optional
+        Where a layer keeps its weights in the order that products read.
 
     Examples
     --------

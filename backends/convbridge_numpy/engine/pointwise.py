@@ -108,6 +108,8 @@ def small(image: Array, weight: Array, window: Window, result: Array, kept: Kept
     ----------
     image, weight, window, result
         As for :func:`large`.
+    kept : Kept, optional
+        Where a layer keeps its weights in the order that products read.
 
     Examples
     --------
@@ -138,6 +140,8 @@ def blocked(image: Array, weight: Array, window: Window, result: Array, kept: Ke
     ----------
     image, weight, window, result
         As for :func:`large`.
+    kept : Kept, optional
+        Where a layer keeps its weights in the order that products read.
 
     Examples
     --------
