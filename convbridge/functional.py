@@ -340,7 +340,7 @@ def conv2d(
     except BackendOperationError:
         raise  # to compute with an array that failed a second time would hide it
     except Exception:
-        pass  # see above: the whole way decides
+        pass  # that says nothing about the call (see the head of this file): the whole way decides
     return run_conv2d(X, weight, bias, stride, padding, dilation, groups, data_format, backend, key)
 
 
@@ -578,7 +578,7 @@ def pool2d(
     except BackendOperationError:
         raise  # to compute with an array that failed a second time would hide it
     except Exception:
-        pass  # see above: the whole way decides
+        pass  # that says nothing about the call (see the head of this file): the whole way decides
     return run_pool2d(
         X, pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend, key
     )
@@ -717,7 +717,7 @@ def _recall(name: str, X: Any, K: Any, backend: str | None) -> tuple[tuple[Any, 
     except BackendOperationError:
         raise
     except Exception:
-        return key, None  # see above: the whole way decides
+        return key, None  # as in conv2d
 
 
 def _correlate(
@@ -817,7 +817,7 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
     except BackendOperationError:
         raise  # to compute with an array that failed a second time would hide it
     except Exception:
-        pass  # see above: the whole way decides
+        pass  # that says nothing about the call (see the head of this file): the whole way decides
     operands = Operands(backend, X=X, K=K)
     operands.axes("X", (2,), "(H, W)")
     kernel = operands.axes("K", (2,), "(kh, kw)", known=True)

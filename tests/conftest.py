@@ -117,6 +117,19 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
+def set_small_products(monkeypatch):
+    """Let NumPy's planner take this machine for one where small products are fast, or not."""
+    from convbridge_numpy.engine import machine, plan
+
+    def choose(fast):
+        monkeypatch.setattr(machine, "small_products", lambda: fast)
+        plan.plan.cache_clear()
+
+    yield choose
+    plan.plan.cache_clear()
+
+
+@pytest.fixture
 def plans_run():
     """Count the plans that give a result: one that raises, whose call goes the whole way unseen, does not count."""
     ran = []

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
+from together import together
 
 import convbridge
 from convbridge import conv2d, corr2d, dispatch, memory, pool2d, registry, to_numpy
@@ -610,11 +611,7 @@ def test_threads(monkeypatch):
             if rng.random() < 0.02:
                 dispatch.forget()
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(work, seed) for seed in range(6)))
     assert not wrong
 
 
@@ -625,9 +622,7 @@ def test_a_thread_does_not_inherit_a_choice_through_a_plan():
         pytest.skip("a second backend is needed")
     with convbridge.use_backend(others[0]):
         corr2d(X, K)
-        thread = threading.Thread(target=lambda: found.append(type(corr2d(X, K))))
-        thread.start()
-        thread.join()
+        together(lambda: found.append(type(corr2d(X, K))))
     assert found == [np.ndarray]
 
 
@@ -926,11 +921,7 @@ def test_mxnet_pads_and_convolves_in_one_graph():
         def work(start, K=K, b=b, keywords=keywords, images=images, results=results, wrong=wrong):
             wrong += [i for i in range(start, 20, 4) if not same(conv2d(images[i], K, b, **keywords), results[i])]
 
-        threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        together(*(partial(work, i) for i in range(4)))
         assert not wrong
 
 

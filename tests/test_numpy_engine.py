@@ -9,7 +9,7 @@ exactly, and with NaN and infinities in the image.
 from __future__ import annotations
 
 import sys
-import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,6 +29,7 @@ from convbridge_numpy.engine import (
     winograd,
 )
 from convbridge_numpy.engine.window import Window
+from together import together
 
 import convbridge
 import convbridge.selection
@@ -311,8 +312,8 @@ def test_weight_gradient_from_lowered_rows(shape, dtype, small_blocks, monkeypat
                 np.testing.assert_array_equal(ours, wanted)
 
 
-def test_weight_gradient_from_lowered_rows_where_it_is_faster(monkeypatch):
-    monkeypatch.setattr(machine, "small_products", lambda: True)
+def test_weight_gradient_from_lowered_rows_where_it_is_faster(monkeypatch, set_small_products):
+    set_small_products(True)
     taken = []
     compute = lowered_weight.weight_gradient
     monkeypatch.setattr(lowered_weight, "weight_gradient", lambda *a: taken.append(a[0].shape) or compute(*a))
@@ -344,18 +345,15 @@ def test_windows_by_doubling(size, combine, dilation, monkeypatch):
         np.testing.assert_array_equal(ours, wanted)
 
 
-def test_plan_tells_its_reason(monkeypatch):
-    monkeypatch.setattr(machine, "small_products", lambda: True)
-    plan.plan.cache_clear()
+def test_plan_tells_its_reason(set_small_products):
+    set_small_products(True)
     assert plan.plan(1, 64, 64, (3, 3), (56, 56)).engine == "lowered.channels_last"
     assert plan.plan(1, 3, 64, (11, 11), (55, 55), stride=(4, 4), padded=True).engine == "lowered.channels_last"
     assert plan.plan(1, 3, 64, (9, 9), (64, 64), stride=(3, 3)).engine == "lowered.planar"
-    monkeypatch.setattr(machine, "small_products", lambda: False)
-    plan.plan.cache_clear()
+    set_small_products(False)
     found = plan.plan(1, 64, 64, (3, 3), (56, 56))
     assert found.engine == "im2col.channels_last"
     assert found.reason
-    plan.plan.cache_clear()
 
 
 def test_plan_table_names_every_engine():
@@ -374,9 +372,7 @@ def test_scratch_memory_is_bounded_and_given_back():
         arena.release()
         held.append(sum(buffer.nbytes for buffer in arena._kept.buffers))
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    together(work)
     assert 0 < held[0] <= arena.KEPT_BYTES
     assert held[1] == 0
 
@@ -404,9 +400,5 @@ def test_threads_compute_side_by_side():
             if not (factor * wanted == Y).all():
                 wrong.append(factor)
 
-    threads = [threading.Thread(target=work, args=(np.float32(factor),)) for factor in (1, 2, 3, 4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(work, np.float32(factor)) for factor in (1, 2, 3, 4)))
     assert not wrong

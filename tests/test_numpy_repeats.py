@@ -6,7 +6,6 @@ import subprocess
 
 import numpy as np
 import pytest
-from convbridge_numpy.engine import machine, plan
 
 import convbridge
 from convbridge import dispatch, processes
@@ -64,19 +63,12 @@ def test_two_processes_return_the_same_bits(threads):
     assert first[:-2:2] == first[1:-2:2]  # the first call and the second
 
 
-@pytest.fixture(params=[False, True], ids=["large products", "small products"])
-def of_any_machine(request, monkeypatch):
-    """Let the planner take this machine for one where small products are fast, or not."""
-    monkeypatch.setattr(machine, "small_products", lambda: request.param)
-    plan.plan.cache_clear()
-    yield
-    plan.plan.cache_clear()
-
-
+@pytest.mark.parametrize("small", [False, True], ids=["large products", "small products"])
 @pytest.mark.parametrize("precision", ["exact", "fast"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_first_call_and_those_that_are_planned_return_the_same_bits(precision, dtype, of_any_machine):
+def test_the_first_call_and_those_that_are_planned_return_the_same_bits(precision, dtype, small, set_small_products):
     """Of sizes around the one from which on a call goes the whole way; and so does a layer."""
+    set_small_products(small)
     rng, short = np.random.default_rng(11), 0
     for _ in range(150):
         channels, outputs, kernel = rng.integers(1, 20), rng.integers(1, 40), rng.integers(1, 6)
