@@ -487,6 +487,19 @@ def test_no_page_is_wider_than_its_screen(opened, width):
         assert len({round(pane.bounding_box()["y"]) for pane in panes.all()}) == 1
 
 
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_no_number_is_wider_than_its_cell(opened, width):
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    cells = opened.page.locator(".grids .grid td:visible")
+    assert cells.count() > 300
+    clipped = cells.evaluate_all(
+        """(cells) => cells.map((cell) => cell.querySelector("input") ?? cell)
+            .filter((one) => one.scrollWidth > one.clientWidth)
+            .map((one) => `${one.closest("section").id}: ${one.value ?? one.textContent}`)"""
+    )
+    assert clipped == []
+
+
 def test_tabs_are_the_same_everywhere(opened):
     page = opened.page
     page.set_viewport_size({"width": 360, "height": 800})
