@@ -103,12 +103,35 @@ class Scratch:
                 best = index
         if best < 0 and kept:  # what is too small now would only be in the way of the larger one
             kept.pop()
-        buffer = kept.pop(best) if best >= 0 else _aligned(size)
+        buffer = kept.pop(best) if best >= 0 else _bytes(size)
         self._taken.append(buffer)
         return buffer[:size].view(dtype).reshape(shape)
 
 
-def _aligned(size: int) -> Array:
+def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return a new array, not scratch, that begins at a cache line: vectors of it never lie across two.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Any.
+    dtype : numpy.dtype
+        Any.
+
+    Returns
+    -------
+    ndarray
+        C-contiguous, with arbitrary contents.
+
+    Examples
+    --------
+    >>> aligned((2, 3), np.dtype("float32")).ctypes.data % ALIGNMENT
+    0
+    """
+    return _bytes(prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+
+
+def _bytes(size: int) -> Array:
     """Allocate bytes that begin at a cache line."""
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.arena import Scratch, aligned
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 
@@ -105,7 +105,7 @@ def weight_blocks(
 def _own_blocks(weight: Array, channels_last: bool, block: int) -> list[Block]:
     """Lay weights out in memory of their own."""
     with Scratch() as scratch:
-        return _blocks(weight, scratch, np.empty(weight.size, weight.dtype), channels_last, block)
+        return _blocks(weight, scratch, aligned((weight.size,), weight.dtype), channels_last, block)
 
 
 def _blocks(weight: Array, scratch: Scratch, copy: Array, channels_last: bool, block: int) -> list[Block]:

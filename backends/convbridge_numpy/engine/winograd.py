@@ -52,7 +52,7 @@ import numpy as np
 
 from convbridge.selection import note_trade
 from convbridge_numpy.engine import im2col
-from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.arena import Scratch, aligned
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 from convbridge_numpy.engine.window import Window, zero_border
@@ -156,7 +156,8 @@ def transform_weights(weight: Array, form: Form, whole: bool) -> Array:
     number = 1 if whole else max(1, round(outputs / (32 if channels >= 128 else 64)))
     size = -(-outputs // number)
     shape = (form.seen**2, number, size, channels) if whole else (form.seen**2, number, channels, size)
-    memory = np.zeros(shape, weight.dtype)
+    memory = aligned(shape, weight.dtype)
+    memory[...] = 0
     blocks = memory.swapaxes(2, 3) if whole else memory
     both = np.kron(form.weights, form.weights).astype(weight.dtype)
     step = min(size, 64)
@@ -301,7 +302,8 @@ def _diagonal(form: Form, kind: str, tiles: int, dtype: str) -> Array:
         for t in range(tiles):
             band[t * form.seen : (t + 1) * form.seen, t * form.tile : t * form.tile + form.seen] = form.pixels
     else:
-        band = np.kron(np.eye(tiles), form.outputs.T).astype(dtype)
+        band = aligned((tiles * form.seen, tiles * form.tile), np.dtype(dtype))
+        band[...] = np.kron(np.eye(tiles), form.outputs.T)
     band.flags.writeable = False
     return band
 
