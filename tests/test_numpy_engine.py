@@ -151,12 +151,12 @@ def test_parts_keep_tiles_wide():
     assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 
-#: How Winograd's engine cuts its work: as usual, in the smallest blocks, all weights at once.
+#: How Winograd's engine cuts its work: as usual, in the smallest blocks, all images at once, few tiles in a product.
 CUTS = {
     "usual": {},
-    "blocks": {"BLOCK_BYTES": 1, "ENOUGH_TILES": 1, "CHUNK": 4, "SMALL_PRODUCT": 9000},
+    "blocks": {"BLOCK_BYTES": 1, "ENOUGH_TILES": 1, "SMALL_PRODUCT": 9000},
     "images": {"BLOCK_BYTES": 10 * 2**20},
-    "whole": {"WHOLE_CHANNELS": 1, "WHOLE_TILES": 1},
+    "products": {"MOST_CHUNK": 5},
 }
 
 

@@ -116,19 +116,17 @@ TWO = Form(
 TILES_IN, TILES_OUT = 2, 4
 
 #: Bytes of a step of a block of tiles: all of them together stay in the second-level cache.
-BLOCK_BYTES = 2**20
+BLOCK_BYTES = 3 * 2**19
 
 #: Tiles in a block that are worth reading large weights for, and the bytes that they may take for it.
 ENOUGH_TILES, MOST_BYTES = 64, 4 * 2**20
 
-#: Channels from which on weights are multiplied as a whole, if there are many tiles; then the same two numbers.
-WHOLE_CHANNELS, WHOLE_TILES, WHOLE_BYTES = 512, 128, 10 * 2**20
-
-#: Tiles in a product: the kernels for small ones work best on multiples of the first.
-CHUNK, MOST_CHUNK = 24, 96
+#: Tiles in a product at most, and what their number is a multiple of where it can be: what the kernels for small ones
+#: compute at a time.
+MOST_CHUNK, UNIT = 96, 4
 
 
-def transform_weights(weight: Array, form: Form, whole: bool) -> Array:
+def transform_weights(weight: Array, form: Form) -> Array:
     """Transform a bank of kernels: G W G^T.
 
     Parameters
@@ -137,28 +135,23 @@ def transform_weights(weight: Array, form: Form, whole: bool) -> Array:
         Any strides.
     form : Form
         The transforms.
-    whole : bool
-        Whether all outputs make one block, each with its channels adjacent, for
-        BLAS to pack. Else a block has so many outputs that its part of one
-        product stays near the first-level cache.
 
     Returns
     -------
     ndarray, shape (seen, seen, blocks, C, outputs in a block)
-        The last block is filled up with zeros.
+        A block has so many outputs that its part of one product stays near the
+        first-level cache. The last one is filled up with zeros.
 
     Examples
     --------
-    >>> transform_weights(np.ones((2, 3, 3, 3)), FOUR, False).shape
+    >>> transform_weights(np.ones((2, 3, 3, 3)), FOUR).shape
     (6, 6, 1, 3, 2)
     """
     outputs, channels = weight.shape[:2]
-    number = 1 if whole else max(1, round(outputs / (32 if channels >= 128 else 64)))
-    size = -(-outputs // number)
-    shape = (form.seen**2, number, size, channels) if whole else (form.seen**2, number, channels, size)
-    memory = aligned(shape, weight.dtype)
-    memory[...] = 0
-    blocks = memory.swapaxes(2, 3) if whole else memory
+    size = -(-outputs // max(1, round(outputs / (32 if channels >= 128 else 64))))
+    number = -(-outputs // size)
+    blocks = aligned((form.seen**2, number, channels, size), weight.dtype)
+    blocks[..., outputs - (number - 1) * size :] = 0
     both = np.kron(form.weights, form.weights).astype(weight.dtype)
     step = min(size, 64)
     for block in range(number):
@@ -233,12 +226,11 @@ def _convolve_finite(form: Form, image: Array, weight: Array, window: Window, re
     """
     number, outputs = result.shape[:2]
     down, across = (-(-size // form.tile) for size in window.outputs)
-    whole = form is FOUR and min(weight.shape[:2]) >= WHOLE_CHANNELS and number * down * across >= WHOLE_TILES * 3 // 4
     if kept is None:
-        transformed = transform_weights(weight, form, whole)
+        transformed = transform_weights(weight, form)
     else:
-        transformed = kept.made_of(weight, transform_weights, form, whole)
-    rows, images = _block(form, transformed, whole, number, down, across)
+        transformed = kept.made_of(weight, transform_weights, form)
+    rows, images = _block(form, transformed, number, down, across)
     seen, tile, channels = form.seen, form.tile, image.shape[1]
     blocks, _, size = transformed.shape[2:]
     tiles, width = images * rows * across, across * tile + 2
@@ -273,12 +265,11 @@ def _convolve_finite(form: Form, image: Array, weight: Array, window: Window, re
     return True
 
 
-def _block(form: Form, transformed: Array, whole: bool, number: int, down: int, across: int) -> tuple[int, int]:
+def _block(form: Form, transformed: Array, number: int, down: int, across: int) -> tuple[int, int]:
     """Return how many rows of tiles a block has, and how many images if it has all rows."""
     blocks, channels, size = transformed.shape[2:]
     tile_bytes = form.seen**2 * max(channels, blocks * size) * transformed.itemsize
-    enough, most = (WHOLE_TILES, WHOLE_BYTES) if whole else (ENOUGH_TILES, MOST_BYTES)
-    tiles = max(1, BLOCK_BYTES // tile_bytes, min(enough, most // tile_bytes))
+    tiles = max(1, BLOCK_BYTES // tile_bytes, min(ENOUGH_TILES, MOST_BYTES // tile_bytes))
     if tiles < down * across:
         rows = min(down, max(1, tiles // across))
         return -(-down // -(-down // rows)), 1  # blocks of about the same size
@@ -367,10 +358,7 @@ def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
     number, _, size = weights.shape[2:]
     product = memory[: seen * tiles * seen * number * size].reshape(seen, tiles, seen, number, size)
     turned = pixels.transpose(0, 2, 1, 3)
-    chunk = tiles
-    if size <= 64 and tiles > 1:
-        chunk = min(tiles, MOST_CHUNK, max(1, SMALL_PRODUCT // (channels * size)))
-        chunk = next((chunk // unit * unit for unit in (CHUNK, 8) if chunk >= unit), chunk) if chunk < tiles else chunk
+    chunk = _even(tiles, min(MOST_CHUNK, SMALL_PRODUCT // (channels * size)))
     whole = tiles // chunk * chunk
     np.matmul(
         turned[:, :, :whole].reshape(seen, seen, 1, -1, chunk, channels),
@@ -380,6 +368,13 @@ def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
     if whole < tiles:
         np.matmul(turned[:, :, None, whole:], weights, out=product[:, whole:].transpose(0, 2, 3, 1, 4))
     return product
+
+
+def _even(tiles: int, most: int) -> int:
+    """Divide tiles into products of about the same size, of a multiple of :data:`UNIT` if there are several."""
+    products = -(-tiles // max(most, 1))
+    size = -(-tiles // products)
+    return size if products == 1 else max(1, min(-(-size // UNIT) * UNIT, most // UNIT * UNIT))
 
 
 def _outputs_along_columns(form: Form, product: Array, memory: Array) -> Array:
