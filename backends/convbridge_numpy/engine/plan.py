@@ -20,6 +20,8 @@ winograd.two_by_two      only in "fast", in a layer: likewise; few pixels and ma
 fourier.filter_image     only in "fast": one channel, few kernels of at least 27 x 27, no stride,
                          large images
 toeplitz.filter_image    one channel, few kernels, and images that are not small
+pointwise.large          1x1, no padding, next to nothing to compute; small products [1]_
+pointwise.small          1x1, no padding, few outputs of not too many channels; small products [1]_
 pointwise.blocked        1x1, no padding or stride, a batch beyond the cache; small products [1]_
 pointwise.small          1x1, no padding, few channels; small products [1]_
 pointwise.merged         1x1, no padding, a batch of images of few pixels
@@ -66,8 +68,14 @@ COPYING = 1.3
 #: Elements of a kernel from which on Fourier transforms take less time than products.
 LARGE_KERNEL = 27**2
 
-#: Bytes of a second-level cache, and channels of which 32 pixels and 32 outputs are still a small product.
-SECOND_CACHE, MOST_CHANNELS = 2**21, 976
+#: Bytes of a second-level cache, and of what a third-level cache still brings as fast as tiles of pixels need it.
+SECOND_CACHE, THIRD_CACHE = 2**21, 2**25
+
+#: Pixels of a tile that is worth a product, and channels of which so many and 32 outputs are still a small one.
+LEAST_TILE, MOST_CHANNELS = 32, 976
+
+#: Pixels of a single image that are one product with 1x1 kernels, since to cut it up takes longer.
+FEW_PIXELS = 300
 
 #: Channels in a group up to which all groups are computed together.
 FEW_IN_A_GROUP = 24
@@ -157,14 +165,7 @@ def plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
         )
     if kernel == (1, 1) and not padded:
-        beyond = stride == (1, 1) and images * pixels * channels * item_size > SECOND_CACHE
-        if small and beyond and outputs >= 8 and channels <= MOST_CHANNELS and (outputs > 32 or channels > 256):
-            return Plan("pointwise.blocked", "pixels from beyond the cache: copied into it once, for all outputs")
-        if small and outputs >= 8 and (channels <= 96 or (channels <= 256 and outputs <= 64)):
-            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
-        if images > 1 and pixels <= 128 and images * pixels * channels * item_size <= 2**23:
-            return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
-        return Plan("pointwise.large", "the image is the matrix")
+        return _plan_pointwise(images, channels, outputs, pixels, stride, item_size)
     if depth * images * pixels <= FEW_NUMBERS:
         return Plan("im2col.planar", "so little to do that the fewest steps win")
     if small:
@@ -176,6 +177,26 @@ def plan(
     if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
         return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
     return Plan("im2col.planar", "the weights serve as they are")
+
+
+def _plan_pointwise(images: int, channels: int, outputs: int, pixels: int, stride: Pair, item_size: int) -> Plan:
+    """Choose for 1x1 kernels without padding and groups."""
+    number = images * pixels * channels * item_size
+    if machine.small_products() and outputs >= 8:
+        few = images == 1 and pixels <= FEW_PIXELS and channels <= 256
+        if few or (images < 8 and pixels * channels * outputs <= machine.SMALL_PRODUCT):
+            return Plan("pointwise.large", f"{pixels} pixels: less to do than to cut the work up")
+        thin = outputs <= products.BLOCK and channels * outputs * LEAST_TILE <= machine.SMALL_PRODUCT
+        if thin and number <= THIRD_CACHE:
+            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
+        beyond = stride == (1, 1) and number > SECOND_CACHE
+        if beyond and channels <= MOST_CHANNELS and (outputs > 32 or channels > 256):
+            return Plan("pointwise.blocked", "pixels from beyond the cache: copied into it once, for all outputs")
+        if thin or channels <= 96:
+            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
+    if images > 1 and pixels <= 128 and number <= 2**23:
+        return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
+    return Plan("pointwise.large", "the image is the matrix")
 
 
 def _planar_row_fits(width: int, depth: int, outputs: int) -> bool:
