@@ -1,4 +1,4 @@
-"""What a layer of the NumPy backend keeps of its weights in "fast", and how it notices that they have changed."""
+"""What a layer of the NumPy backend keeps of its weights, and how it notices that they have changed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Counted:
         monkeypatch.setattr(winograd, "transform_weights", counting)
 
 
-def same_as_without(layer, X):
-    with convbridge.use_precision("fast"):
+def same_as_without(layer, X, precision="fast"):
+    with convbridge.use_precision(precision):
         ours = layer(X)
         alone = convbridge.conv2d(X, layer.weight, layer.bias, groups=layer.config.groups, backend="numpy")
     return (ours == alone).all()
@@ -244,15 +244,16 @@ DIRECT = [
 ]
 
 
+@pytest.mark.parametrize("precision", ["exact", "fast"])
 @pytest.mark.parametrize("options", DIRECT, ids=str)
-def test_direct_engines_keep_the_order_of_the_weights(options, monkeypatch, set_small_products):
+def test_direct_engines_keep_the_order_of_the_weights(options, precision, monkeypatch, set_small_products):
     counted = []
     own = products._own_blocks
     set_small_products(True)
     monkeypatch.setattr(products, "_own_blocks", lambda *arguments: counted.append(1) or own(*arguments))
     layer, sizes = make_layer(**options), (24, 40)
     images = [normal(size, 2, options["in_channels"], size, size) for size in sizes]
-    with convbridge.use_precision("fast"):
+    with convbridge.use_precision(precision):
         for _ in range(2):
             for X in images:
                 layer(X)
@@ -283,7 +284,7 @@ def test_copies_of_a_layer_are_on_their_own():
     assert len(pickle.dumps(layer)) < 1.2 * size
 
 
-def test_in_exact_a_layer_keeps_nothing_and_is_exact(monkeypatch):
+def test_in_exact_a_layer_transforms_nothing_and_is_exact(monkeypatch):
     counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 24, 24)
     before = layer(X)
     assert counted.count == 0
@@ -293,11 +294,26 @@ def test_in_exact_a_layer_keeps_nothing_and_is_exact(monkeypatch):
     assert kept.KEPT.get() is None
 
 
-def test_a_layer_of_other_dtypes():
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_a_layer_of_other_dtypes(precision, set_small_products):
+    set_small_products(True)
     layer, X = make_layer(), normal(1, 1, 64, 24, 24, dtype="float64")
-    assert same_as_without(layer, X.astype("float32"))
-    assert same_as_without(layer, X)
-    assert same_as_without(layer, X.astype("float16"))
+    assert same_as_without(layer, X.astype("float32"), precision)
+    assert same_as_without(layer, X, precision)
+    assert same_as_without(layer, X.astype("float16"), precision)
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_a_layer_of_weights_in_half_precision(precision, set_small_products):
+    """They are computed with as float32 whatever the image: what is kept serves both."""
+    set_small_products(True)
+    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    layer.weight = layer.weight.astype("float16")
+    for dtype in ("float16", "float32", "float64", "float16"):
+        with convbridge.use_precision(precision):
+            Y = layer(X.astype(dtype))
+            alone = convbridge.conv2d(X.astype(dtype), layer.get_weights()[0], layer.bias, backend="numpy")
+        np.testing.assert_array_equal(Y, alone)
     assert same_as_without(layer, X.astype("float32"))
 
 

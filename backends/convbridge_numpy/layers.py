@@ -51,8 +51,9 @@ class Conv2D(_Layer):
     """A convolution layer; ``weight`` is OIHW, ``bias`` is (O,) or None.
 
     After ``backward``, ``grad_weight`` and ``grad_bias`` hold the gradients of
-    the weights, fresh each time. Under ``use_precision("fast")`` it may keep a
-    second form of its weights, and notices when they change in whatever way.
+    the weights, fresh each time. It may keep its weights in the order, and under
+    ``use_precision("fast")`` in the form, in which an engine reads them, and
+    notices when they change in whatever way.
     """
 
     def __init__(self, config: Conv2DConfig, weight: Array, bias: Array | None) -> None:

@@ -82,7 +82,7 @@ def conv2d(
             groups,
             channels_last=last,
             fast=fast,
-            kept=KEPT.get() if fast else None,
+            kept=KEPT.get(),
         )
         if bias is not None:
             Y += bias.reshape(-1, 1, 1)

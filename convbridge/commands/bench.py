@@ -41,7 +41,7 @@ def bench(
         bool, typer.Option("--facade", help="Call convbridge.conv2d, not NumPy's operator behind it.")
     ] = False,
     layer: Annotated[
-        bool, typer.Option("--layer", help="Call a Conv2D on NumPy, which in 'fast' keeps what it made of its weights.")
+        bool, typer.Option("--layer", help="Call a Conv2D on NumPy, which keeps what it made of its weights.")
     ] = False,
     cpu_time: Annotated[
         bool, typer.Option("--cpu-time", help="The processor's time, for a machine with other work.")

@@ -226,10 +226,7 @@ def _convolve_finite(form: Form, image: Array, weight: Array, window: Window, re
     """
     number, outputs = result.shape[:2]
     down, across = (-(-size // form.tile) for size in window.outputs)
-    if kept is None:
-        transformed = transform_weights(weight, form)
-    else:
-        transformed = kept.made_of(weight, transform_weights, form)
+    transformed = transform_weights(weight, form) if kept is None else kept.made_of(weight, transform_weights, form)
     rows, images = _block(form, transformed, number, down, across)
     seen, tile, channels = form.seen, form.tile, image.shape[1]
     blocks, _, size = transformed.shape[2:]
