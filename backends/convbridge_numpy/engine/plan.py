@@ -74,6 +74,9 @@ SECOND_CACHE, THIRD_CACHE = 2**21, 2**25
 #: Pixels of a tile that is worth a product, and channels of which so many and 32 outputs are still a small one.
 LEAST_TILE, MOST_CHANNELS = 32, 976
 
+#: Weights of a 1x1 kernel for which one large product of a single image is as fast as small ones.
+MANY_WEIGHTS = 2**16
+
 #: Pixels of a single image that are one product with 1x1 kernels, since to cut it up takes longer.
 FEW_PIXELS = 300
 
@@ -189,7 +192,9 @@ def _plan_pointwise(images: int, channels: int, outputs: int, pixels: int, strid
         thin = outputs <= products.BLOCK and channels * outputs * LEAST_TILE <= machine.SMALL_PRODUCT
         if thin and number <= THIRD_CACHE:
             return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
-        beyond = stride == (1, 1) and number > SECOND_CACHE
+        beyond = stride == (1, 1) and (
+            number > SECOND_CACHE // 2 if images > 1 else number > SECOND_CACHE and channels * outputs < MANY_WEIGHTS
+        )
         if beyond and channels <= MOST_CHANNELS and (outputs > 32 or channels > 256):
             return Plan("pointwise.blocked", "pixels from beyond the cache: copied into it once, for all outputs")
         if thin or channels <= 96:
