@@ -7,6 +7,10 @@ Idea
 How
     Each thread keeps a few buffers. :class:`Scratch` takes them out while it
     works and puts them back at the end, so nested calls never share one.
+Where
+    At the start of a cache line, unlike most arrays: a vector of 64 bytes that
+    lies across two lines takes as long as two, which costs a product of small
+    matrices up to a fifth. What is kept longer is made by :func:`aligned`.
 Memory
     A thread keeps at most :data:`KEPT_BYTES`; larger buffers are given back
     to the system at once, all of them when the thread ends, and those of the

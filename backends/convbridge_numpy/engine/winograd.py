@@ -24,8 +24,8 @@ Cost
     N O C H' W' 36 / 16 multiply-adds in the products instead of 9; about 30 for each
     pixel of each channel in either transform, at a third of the speed.
 Memory
-    Blocks of tiles of all steps, chosen to stay in the second-level cache, but
-    as many tiles at least as are worth reading the weights for: up to 10 MiB
+    Blocks of tiles of all steps, chosen to stay near the second-level cache, but
+    as many tiles at least as are worth reading the weights for: up to 4 MiB
     for a step. And the transformed weights, which a layer keeps
     (:mod:`convbridge_numpy.engine.kept`).
 Rounding
@@ -54,6 +54,7 @@ from convbridge.selection import note_trade
 from convbridge_numpy.engine import im2col
 from convbridge_numpy.engine.arena import Scratch, aligned
 from convbridge_numpy.engine.kept import Kept
+from convbridge_numpy.engine.lowered import even
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 from convbridge_numpy.engine.window import Window, zero_border
 
@@ -115,7 +116,7 @@ TWO = Form(
 #: Tiles that are transformed by one product along the rows: of pixels, and of outputs.
 TILES_IN, TILES_OUT = 2, 4
 
-#: Bytes of a step of a block of tiles: all of them together stay in the second-level cache.
+#: Bytes of a step of a block of tiles: one step and part of the next stay in the second-level cache.
 BLOCK_BYTES = 3 * 2**19
 
 #: Tiles in a block that are worth reading large weights for, and the bytes that they may take for it.
@@ -350,7 +351,7 @@ def _pixels_along_columns(form: Form, held: Array, count: int, memory: Array) ->
 
 
 def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
-    """Sum over the channels: (seen, tiles, seen, C) to (seen, tiles, seen, O), in small products if they are blocks."""
+    """Sum over the channels: (seen, tiles, seen, C) to (seen, tiles, seen, O), in small products."""
     seen, tiles, _, channels = pixels.shape
     number, _, size = weights.shape[2:]
     product = memory[: seen * tiles * seen * number * size].reshape(seen, tiles, seen, number, size)
@@ -369,9 +370,8 @@ def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
 
 def _even(tiles: int, most: int) -> int:
     """Divide tiles into products of about the same size, of a multiple of :data:`UNIT` if there are several."""
-    products = -(-tiles // max(most, 1))
-    size = -(-tiles // products)
-    return size if products == 1 else max(1, min(-(-size // UNIT) * UNIT, most // UNIT * UNIT))
+    size = even(tiles, most)
+    return size if size == tiles else max(1, min(-(-size // UNIT) * UNIT, most // UNIT * UNIT))
 
 
 def _outputs_along_columns(form: Form, product: Array, memory: Array) -> Array:
