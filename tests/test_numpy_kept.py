@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from convbridge_numpy.engine import kept, plan, products, winograd
+from convbridge_numpy.engine import arena, kept, plan, products, winograd
 from test_fast import fast, normal
 from together import together
 
@@ -269,6 +269,15 @@ def test_direct_engines_keep_the_order_of_the_weights(options, precision, monkey
                 alone = convbridge.conv2d(X, layer.get_weights()[0], layer.bias, **layer._keywords())
                 np.testing.assert_array_equal(Y, alone)
         assert len(counted) > made
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_is_kept_begins_at_a_cache_line(dtype):
+    """Else every vector of it would lie across two."""
+    weight = normal(1, 96, 64, 3, 3, dtype=dtype)
+    kept_arrays = [winograd.transform_weights(weight, form) for form in (winograd.FOUR, winograd.TWO)]
+    kept_arrays += [block.array for block in products._own_blocks(weight, True, 32)]
+    assert [array.ctypes.data % arena.ALIGNMENT for array in kept_arrays] == [0] * len(kept_arrays)
 
 
 def test_copies_of_a_layer_are_on_their_own():
