@@ -117,10 +117,8 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
 
     Parameters
     ----------
-    shape : tuple of int
-        Any.
-    dtype : numpy.dtype
-        Any.
+    shape, dtype
+        As for :class:`Scratch`, whose memory is used again.
 
     Returns
     -------

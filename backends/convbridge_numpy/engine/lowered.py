@@ -75,28 +75,6 @@ def _rows_in_a_block(window: Window, depth: int, item_size: int, size: int) -> i
     return min(max(fitting, 1), window.outputs[0])
 
 
-def even(number: int, most: int) -> int:
-    """Divide images or the like into groups of about the same size.
-
-    Parameters
-    ----------
-    number, most : int
-        How many there are, and at most in a group.
-
-    Returns
-    -------
-    int
-        How many there are in a group; the last one may have fewer.
-
-    Examples
-    --------
-    >>> even(8, 7)
-    4
-    """
-    groups = -(-number // max(most, 1))
-    return -(-number // groups)
-
-
 def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]:
     """Return which outputs of a row meet the image with a tap, and which of its columns they meet."""
     stride, offset = window.stride[1], tap * window.dilation[1] - window.padding.left
@@ -272,7 +250,7 @@ def _lower(
     lowered_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h:  # several images at once
-        images = even(number, PLANAR_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
+        images = products.even(number, PLANAR_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
     columns = [_columns_inside(window, tap, width) for tap in range(kw)]
     divided = image.reshape(number, groups, channels // groups, height, width)
     if beside:
@@ -377,7 +355,7 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, ke
     strip_rows = (rows - 1) * stride + kh
     images = 1
     if rows == out_h and out_w < NARROW:  # several images side by side
-        images = even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
+        images = products.even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True, kept=kept)
         strip = Strip(image, window, strip_rows, scratch)

@@ -29,9 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from convbridge_numpy.engine import machine
+from convbridge_numpy.engine import machine, products
 from convbridge_numpy.engine.arena import Scratch
-from convbridge_numpy.engine.lowered import BLOCK_BYTES, Strip, even
+from convbridge_numpy.engine.lowered import BLOCK_BYTES, Strip
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -101,7 +101,7 @@ def weight_gradient(image: Array, grad: Array, window: Window, result: Array) ->
     """
     outputs, channels, kh, kw = result.shape
     most = max(1, min(CHANNELS, GRADIENT_BYTES // (outputs * kh * kw * result.itemsize)))
-    size = even(channels, most)
+    size = products.even(channels, most)
     for first in range(0, channels, size):
         some = slice(first, first + size)
         _some_channels(image[:, some], grad, window, result[:, some])
@@ -159,7 +159,7 @@ def _outputs_in_a_tile(outputs: int) -> int:
 
 def _chunks(pixels: int, outputs: int, row: int) -> list[tuple[int, int]]:
     """Divide pixels so that a product of some outputs with some columns is small."""
-    size = even(pixels, machine.SMALL_PRODUCT // (min(row, COLUMNS) * _outputs_in_a_tile(outputs)))
+    size = products.even(pixels, machine.SMALL_PRODUCT // (min(row, COLUMNS) * _outputs_in_a_tile(outputs)))
     return [(start, min(start + size, pixels)) for start in range(0, pixels, size)]
 
 

@@ -189,16 +189,17 @@ def _plan_pointwise(images: int, channels: int, outputs: int, pixels: int, strid
         few = images == 1 and pixels <= FEW_PIXELS and channels <= 256
         if few or (images < 8 and pixels * channels * outputs <= machine.SMALL_PRODUCT):
             return Plan("pointwise.large", f"{pixels} pixels: less to do than to cut the work up")
+        in_small = Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
         thin = outputs <= products.BLOCK and channels * outputs * LEAST_TILE <= machine.SMALL_PRODUCT
         if thin and number <= THIRD_CACHE:
-            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
+            return in_small
         beyond = stride == (1, 1) and (
             number > SECOND_CACHE // 2 if images > 1 else number > SECOND_CACHE and channels * outputs < MANY_WEIGHTS
         )
         if beyond and channels <= MOST_CHANNELS and (outputs > 32 or channels > 256):
             return Plan("pointwise.blocked", "pixels from beyond the cache: copied into it once, for all outputs")
         if thin or channels <= 96:
-            return Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
+            return in_small
     if images > 1 and pixels <= 128 and number <= 2**23:
         return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
     return Plan("pointwise.large", "the image is the matrix")

@@ -132,6 +132,28 @@ def _blocks(weight: Array, scratch: Scratch, copy: Array, channels_last: bool, b
     return blocks
 
 
+def even(number: int, most: int) -> int:
+    """Divide images or the like into groups of about the same size.
+
+    Parameters
+    ----------
+    number, most : int
+        How many there are, and at most in a group.
+
+    Returns
+    -------
+    int
+        How many there are in a group; the last one may have fewer.
+
+    Examples
+    --------
+    >>> even(8, 7)
+    4
+    """
+    groups = -(-number // max(most, 1))
+    return -(-number // groups)
+
+
 @lru_cache(maxsize=512)
 def chunk_of_pixels(pixels: int, depth: int, outputs: int, *, across: bool = False) -> int:
     """Choose how many pixels a tile has.

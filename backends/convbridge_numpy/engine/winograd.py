@@ -51,10 +51,9 @@ from typing import Any
 import numpy as np
 
 from convbridge.selection import note_trade
-from convbridge_numpy.engine import im2col
+from convbridge_numpy.engine import im2col, products
 from convbridge_numpy.engine.arena import Scratch, aligned
 from convbridge_numpy.engine.kept import Kept
-from convbridge_numpy.engine.lowered import even
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 from convbridge_numpy.engine.window import Window, zero_border
 
@@ -279,8 +278,8 @@ def _finite(array: Array) -> bool:
     """Tell whether there is neither a NaN nor an infinity: times 0, all else is 0. Quicker than ``isfinite``."""
     numbers = array.reshape(-1)
     rest = numbers.size // 1024 * 1024
-    products = numbers[:rest].reshape(-1, 1024) @ np.zeros(1024, array.dtype), numbers[rest:] * 0
-    return not any(map(np.any, products))
+    zeros = numbers[:rest].reshape(-1, 1024) @ np.zeros(1024, array.dtype), numbers[rest:] * 0
+    return not any(map(np.any, zeros))
 
 
 @lru_cache(maxsize=64)
@@ -370,7 +369,7 @@ def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
 
 def _even(tiles: int, most: int) -> int:
     """Divide tiles into products of about the same size, of a multiple of :data:`UNIT` if there are several."""
-    size = even(tiles, most)
+    size = products.even(tiles, most)
     return size if size == tiles else max(1, min(-(-size // UNIT) * UNIT, most // UNIT * UNIT))
 
 
