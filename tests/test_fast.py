@@ -21,7 +21,7 @@ from convbridge.parity.lattice import lattice
 from convbridge.parity.observe import judge_outcome, judge_pair, observe
 from convbridge.parity.serial import case_named, outcome_from, outcome_to
 
-LARGE = "conv2d/3x3-bias-batch1-in32-size22x23/NCHW/float32/"
+LARGE = "conv2d/3x3-bias-batch1-in64-size34x34/NCHW/float32/"
 
 
 def fast(X, weight, bias=None, **keywords):
@@ -53,21 +53,22 @@ def test_nothing_changes_where_no_fast_engine_applies(case):
             assert values.tobytes() == other.values[name].tobytes()
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_values_are_within_the_bound_of_the_engine_that_ran(seed):
     rng = np.random.default_rng(seed)
     dtype = ("float32", "float64")[seed % 2]
-    channels, outputs = rng.integers(32, 48, 2).tolist()
+    channels, outputs = rng.integers(60, 70, 2).tolist()
     groups = int(rng.choice([1, 1, 2]))
     padding = tuple(tuple(rng.integers(0, 4, 2).tolist()) for _ in range(2))
-    size = tuple(rng.integers(22, 31, 2).tolist())
+    size = tuple(rng.integers(32, 38, 2).tolist())
     decades = float(rng.choice([0, 3]))
     X = normal(seed, int(rng.integers(1, 3)), channels * groups, *size, dtype=dtype)
     X *= (10.0 ** rng.uniform(-decades, decades, X.shape)).astype(dtype)
     weight, bias = normal(seed + 1, outputs * groups, channels, 3, 3, dtype=dtype), normal(seed, outputs * groups)
     bias = bias.astype(dtype)
     Y, noted = fast(X, weight, bias, padding=padding, groups=groups)
-    assert noted == {winograd.FOUR.name}
+    assert len(noted) == 1
+    assert next(iter(noted)).startswith("Winograd")
     wanted = oracle.conv2d(X, weight, bias, padding=padding, groups=groups)
     bound = bounds_fast.conv2d_bound(noted, X, weight, bias, dtype=dtype, padding=padding, groups=groups)
     apart = np.abs(Y - wanted)
@@ -79,7 +80,7 @@ def test_values_are_within_the_bound_of_the_engine_that_ran(seed):
 
 
 def test_the_bound_notices_a_wrong_tile():
-    X, weight = normal(0, 1, 32, 24, 24), normal(1, 32, 32, 3, 3)
+    X, weight = normal(0, 1, 64, 34, 34), normal(1, 64, 64, 3, 3)
     Y, noted = fast(X, weight)
     Y[0, 5, 4:8, 8:12] = Y[0, 5, 4:8, 12:16].copy()
     assert (np.abs(Y - oracle.conv2d(X, weight)) > bounds_fast.conv2d_bound(noted, X, weight, dtype="float32")).any()
@@ -88,7 +89,7 @@ def test_the_bound_notices_a_wrong_tile():
 @pytest.mark.parametrize("where", ["image", "weight"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e37, -3e37])
 def test_numbers_that_would_spread_or_overflow_go_another_way(where, value):
-    X, weight = normal(0, 1, 32, 22, 22), normal(1, 32, 32, 3, 3) / 64
+    X, weight = normal(0, 1, 64, 34, 34), normal(1, 64, 64, 3, 3) / 64
     (X if where == "image" else weight).reshape(-1)[5000] = value
     Y, noted = fast(X, weight)
     assert noted == set()
@@ -98,20 +99,20 @@ def test_numbers_that_would_spread_or_overflow_go_another_way(where, value):
 
 
 def test_the_largest_numbers_that_stay_finite():
-    X, weight = normal(0, 1, 32, 22, 22), normal(1, 32, 32, 3, 3)
+    X, weight = normal(0, 1, 64, 34, 34), normal(1, 64, 64, 3, 3)
     X[0, :, :, ::2] = 1e32 * np.sign(X[0, :, :, ::2])
     weight[...] = np.sign(weight)
     Y, noted = fast(X, weight)
-    assert noted == {winograd.FOUR.name}
+    assert noted == {bounds_fast.WINOGRAD}
     assert (np.abs(Y - oracle.conv2d(X, weight)) <= bounds_fast.winograd_bound(X, weight, dtype="float32")).all()
 
 
 @pytest.mark.parametrize("scale", [1e-20, 1e-23, 1e-38])
 def test_underflow_is_in_the_bound(scale):
-    X, weight = normal(0, 1, 32, 22, 22) * np.float32(scale), normal(1, 32, 32, 3, 3) * np.float32(scale)
-    for image, kernels in ((X, weight), (normal(0, 1, 32, 22, 22), weight), (X, normal(1, 32, 32, 3, 3))):
+    X, weight = normal(0, 1, 64, 34, 34) * np.float32(scale), normal(1, 64, 64, 3, 3) * np.float32(scale)
+    for image, kernels in ((X, weight), (normal(0, 1, 64, 34, 34), weight), (X, normal(1, 64, 64, 3, 3))):
         Y, noted = fast(image, kernels)
-        assert noted == {winograd.FOUR.name}
+        assert noted == {bounds_fast.WINOGRAD}
         bound = bounds_fast.winograd_bound(image, kernels, dtype="float32")
         assert (np.abs(Y - oracle.conv2d(image, kernels)) <= bound).all()
 
@@ -154,7 +155,7 @@ def test_the_lattice_of_fast_has_cases_that_trade():
 
 
 def test_the_matrix_in_fast():
-    cases = lattice(chooser("conv2d/3x3-bias-batch1-in32 and float32 or conv2d/3x3/ and float32"), precision="fast")
+    cases = lattice(chooser("conv2d/3x3-bias-batch1-in64 and float32 or conv2d/3x3/ and float32"), precision="fast")
     matrix = run_matrix(["numpy"], cases=cases, precision="fast")
     assert matrix.agrees
     assert matrix.facts["precision"] == "fast"

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from convbridge_numpy.engine import arena, kept, plan, products, winograd
+from convbridge_numpy.engine import arena, cook_toom, kept, plan, products, winograd
 from test_fast import fast, normal
 from together import together
 
@@ -87,7 +87,7 @@ CHANGES += [write_through_a_view, swap_two]
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_layer_notices_every_change_of_its_weights(change, monkeypatch):
-    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 24, 24)
+    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 34, 34)
     with convbridge.use_precision("fast"):
         layer(X)
         Y = layer(X)
@@ -100,7 +100,7 @@ def test_a_layer_notices_every_change_of_its_weights(change, monkeypatch):
 
 
 def test_a_layer_keeps_every_group(monkeypatch):
-    counted, layer, X = Counted(monkeypatch), make_layer(in_channels=128), normal(1, 2, 128, 24, 24)
+    counted, layer, X = Counted(monkeypatch), make_layer(in_channels=128), normal(1, 2, 128, 34, 34)
     grouped = make_layer(in_channels=128, out_channels=128, groups=2)
     with convbridge.use_precision("fast"):
         for one in (layer, grouped):
@@ -128,7 +128,7 @@ HOLDS = {
 
 @pytest.mark.parametrize("hold", HOLDS)
 def test_weights_are_compared_only_while_somebody_else_could_write_to_them(hold, monkeypatch):
-    compared, same_bits, layer, X = [], kept.same_bits, make_layer(), normal(1, 1, 64, 24, 24)
+    compared, same_bits, layer, X = [], kept.same_bits, make_layer(), normal(1, 1, 64, 34, 34)
     monkeypatch.setattr(kept, "same_bits", lambda *arrays: compared.append(1) or same_bits(*arrays))
     with convbridge.use_precision("fast"):
         for _ in range(3):
@@ -146,7 +146,7 @@ def test_weights_are_compared_only_while_somebody_else_could_write_to_them(hold,
 
 
 def test_a_reference_that_was_there_before_is_seen():
-    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    layer, X = make_layer(), normal(1, 1, 64, 34, 34)
     view = layer.weight[3]
     assert same_as_without(layer, X)
     view *= 2
@@ -160,7 +160,7 @@ def test_a_reference_that_was_there_before_is_seen():
 
 def test_two_layers_may_share_their_weights():
     """Also if one of them is gone by the time that the other computes again."""
-    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    layer, X = make_layer(), normal(1, 1, 64, 34, 34)
     assert same_as_without(layer, X)
     other = copy.copy(layer)
     assert same_as_without(other, X)
@@ -170,7 +170,7 @@ def test_two_layers_may_share_their_weights():
 
 
 def test_weights_in_the_memory_of_something_else_are_compared():
-    layer, memory, X = make_layer(), np.ones((65, 64, 3, 3), "float32"), normal(1, 1, 64, 24, 24)
+    layer, memory, X = make_layer(), np.ones((65, 64, 3, 3), "float32"), normal(1, 1, 64, 34, 34)
     layer.weight = memory[1:]
     assert layer._weight.look()[1] is None
     for _ in range(2):
@@ -181,7 +181,7 @@ def test_weights_in_the_memory_of_something_else_are_compared():
 def test_where_references_are_not_counted_weights_are_compared(monkeypatch):
     monkeypatch.setattr(kept, "_count", kept._uncounted)
     monkeypatch.setattr(kept, "_ALONE", 0)
-    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    layer, X = make_layer(), normal(1, 1, 64, 34, 34)
     assert layer._weight.look()[1] is None
     for change in CHANGES:
         with convbridge.use_precision("fast"):
@@ -275,13 +275,13 @@ def test_direct_engines_keep_the_order_of_the_weights(options, precision, monkey
 def test_what_is_kept_begins_at_a_cache_line(dtype):
     """Else every vector of it would lie across two."""
     weight = normal(1, 96, 64, 3, 3, dtype=dtype)
-    kept_arrays = [winograd.transform_weights(weight, form) for form in (winograd.FOUR, winograd.TWO)]
+    kept_arrays = [winograd.transform_weights(weight, cook_toom.form(tile, 3)) for tile in (2, 3, 4)]
     kept_arrays += [block.array for block in products._own_blocks(weight, True, 32)]
     assert [array.ctypes.data % arena.ALIGNMENT for array in kept_arrays] == [0] * len(kept_arrays)
 
 
 def test_copies_of_a_layer_are_on_their_own():
-    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    layer, X = make_layer(), normal(1, 1, 64, 34, 34)
     with convbridge.use_precision("fast"):
         layer(X)
     size = len(pickle.dumps(layer.weight))
@@ -294,7 +294,7 @@ def test_copies_of_a_layer_are_on_their_own():
 
 
 def test_in_exact_a_layer_transforms_nothing_and_is_exact(monkeypatch):
-    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 24, 24)
+    counted, layer, X = Counted(monkeypatch), make_layer(), normal(1, 1, 64, 34, 34)
     before = layer(X)
     assert counted.count == 0
     with convbridge.use_precision("fast"):
@@ -306,7 +306,7 @@ def test_in_exact_a_layer_transforms_nothing_and_is_exact(monkeypatch):
 @pytest.mark.parametrize("precision", ["exact", "fast"])
 def test_a_layer_of_other_dtypes(precision, set_small_products):
     set_small_products(True)
-    layer, X = make_layer(), normal(1, 1, 64, 24, 24, dtype="float64")
+    layer, X = make_layer(), normal(1, 1, 64, 34, 34, dtype="float64")
     assert same_as_without(layer, X.astype("float32"), precision)
     assert same_as_without(layer, X, precision)
     assert same_as_without(layer, X.astype("float16"), precision)
@@ -316,7 +316,7 @@ def test_a_layer_of_other_dtypes(precision, set_small_products):
 def test_a_layer_of_weights_in_half_precision(precision, set_small_products):
     """They are computed with as float32 whatever the image: what is kept serves both."""
     set_small_products(True)
-    layer, X = make_layer(), normal(1, 1, 64, 24, 24)
+    layer, X = make_layer(), normal(1, 1, 64, 34, 34)
     layer.weight = layer.weight.astype("float16")
     for dtype in ("float16", "float32", "float64", "float16"):
         with convbridge.use_precision(precision):
@@ -335,7 +335,7 @@ def test_a_call_that_fails_leaves_nothing_behind():
 
 def test_weights_that_change_while_threads_compute():
     """Each result belongs to one of the two weights that the layer had, never to a mixture."""
-    layer, X = make_layer(use_bias=False), normal(1, 1, 64, 24, 24)
+    layer, X = make_layer(use_bias=False), normal(1, 1, 64, 34, 34)
     both = [layer.weight, layer.weight[::-1] * 2]
     wanted = [fast(X, weight)[0] for weight in both]
     finished, wrong = [], []
@@ -360,7 +360,7 @@ def test_weights_that_change_while_threads_compute():
 
 
 def test_threads_with_layers_of_their_own():
-    X, wrong = normal(1, 1, 64, 24, 24), []
+    X, wrong = normal(1, 1, 64, 34, 34), []
 
     def compute(seed):
         layer = make_layer(seed=seed)
@@ -397,7 +397,7 @@ def test_the_planner_takes_larger_weights_that_are_kept():
     assert plan.plan(*shape, padded=True, kept=True).engine != "winograd.four_by_four"
 
 
-@pytest.mark.parametrize(("channels", "outputs", "batch", "size"), [(128, 130, 1, 12), (128, 128, 2, 8)])
+@pytest.mark.parametrize(("channels", "outputs", "batch", "size"), [(128, 130, 1, 14), (128, 128, 2, 8)])
 def test_a_layer_of_many_channels_takes_small_tiles_for_small_images(channels, outputs, batch, size):
     layer, X = make_layer(in_channels=channels, out_channels=outputs, padding=1), normal(1, batch, channels, size, size)
     wanted = oracle.conv2d(X, layer.weight, layer.bias, padding=1)

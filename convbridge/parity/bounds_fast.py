@@ -24,7 +24,9 @@ References
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,65 +37,79 @@ __all__ = ["FOURIER", "WINOGRAD", "WINOGRAD_TWO", "conv2d_bound", "fourier_bound
 
 Array = np.ndarray[Any, Any]
 
-#: The names of the engines that :func:`winograd_bound` and :func:`fourier_bound` are about.
+#: The names of the engines that :func:`winograd_bound` and :func:`fourier_bound` are about; of Winograd's, two of many.
 WINOGRAD, WINOGRAD_TWO, FOURIER = "Winograd F(4x4, 3x3)", "Winograd F(2x2, 3x3)", "Fourier"
 
-#: The absolute values of the transforms of F(4x4, 3x3), written down apart from the engine's.
-_PIXELS = np.array(
-    [
-        [4, 0, 5, 0, 1, 0],
-        [0, 4, 4, 1, 1, 0],
-        [0, 4, 4, 1, 1, 0],
-        [0, 2, 1, 2, 1, 0],
-        [0, 2, 1, 2, 1, 0],
-        [0, 4, 0, 5, 0, 1],
-    ],
-    float,
-)
-_WEIGHTS = np.array(
-    [
-        [1 / 4, 0, 0],
-        [1 / 6, 1 / 6, 1 / 6],
-        [1 / 6, 1 / 6, 1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [1 / 24, 1 / 12, 1 / 6],
-        [0, 0, 1],
-    ]
-)
-_OUTPUTS = np.array([[1, 1, 1, 1, 1, 0], [0, 1, 1, 2, 2, 0], [0, 1, 1, 4, 4, 0], [0, 1, 1, 8, 8, 1]], float)
+#: All of Winograd's: tiles and kernels.
+_WINOGRAD = re.compile(r"Winograd F\((?P<tile>[234])x(?P=tile), (?P<kernel>\d+)x(?P=kernel)\)")
 
-#: The same of F(2x2, 3x3).
-_PIXELS_TWO = np.array([[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]], float)
-_WEIGHTS_TWO = np.array([[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, 1 / 2, 1 / 2], [0, 0, 1]])
-_OUTPUTS_TWO = np.array([[1, 1, 1, 0], [0, 1, 1, 1]], float)
-
-#: Outputs of a tile along an axis: absolute values of the transforms of pixels, weights and outputs.
-_TRANSFORMS = {4: (_PIXELS, _WEIGHTS, _OUTPUTS), 2: (_PIXELS_TWO, _WEIGHTS_TWO, _OUTPUTS_TWO)}
+#: Where polynomials are evaluated; infinity follows.
+_POINTS = (0.0, 1.0, -1.0, 2.0, -2.0)
 
 
-def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding: Any = 0, tile: int = 4) -> Array:
-    """Bound the rounding error of Winograd's F(4x4, 3x3) or F(2x2, 3x3), element by element.
+def _one_piece(tile: int, taps: int) -> tuple[Array, Array, Array]:
+    """Return the absolute values of B^T, G and A^T for a kernel that is not cut, by another way than the engine's.
+
+    Values of a polynomial at the points are a matrix V times its coefficients.
+    The transforms of weights and outputs are the first columns of V; that of the
+    pixels is the inverse of V, transposed, with each row brought to whole
+    numbers by what its last entry lacks of 1, which the weights then get.
+    """
+    number = tile + taps - 1
+    V = np.zeros((number, number))
+    V[:-1] = np.vander(_POINTS[: number - 1], number, increasing=True)
+    V[-1, -1] = 1
+    B = np.linalg.inv(V).T
+    lead = np.array([row[np.abs(row) > 1e-9][-1] for row in B])[:, None]
+    G = np.zeros((number, taps))
+    G[:-1], G[-1, -1] = V[:-1, :taps], 1
+    A = np.zeros((tile, number))
+    A[:, :-1], A[-1, -1] = V[:-1, :tile].T, 1
+    return np.round(np.abs(B / lead)), np.abs(G * lead), np.abs(A)
+
+
+@lru_cache(maxsize=64)
+def _transforms(tile: int, kernel: int) -> tuple[Array, Array, Array]:
+    """Return them for a kernel in pieces as equal as can be, none longer than there are points for."""
+    pieces = -(-kernel // (len(_POINTS) + 2 - tile))
+    lengths = [kernel // pieces + (index < kernel % pieces) for index in range(pieces)]
+    found, start = [], 0
+    for length in lengths:
+        B, G, A = _one_piece(tile, length)
+        after = kernel - start - length
+        found.append((np.pad(B, ((0, 0), (start, after))), np.pad(G, ((0, 0), (start, after))), A.T))
+        start += length
+    B, G, A = map(np.vstack, zip(*found))
+    return B, G, A.T
+
+
+def winograd_bound(
+    X: Any, weight: Any, bias: Any = None, *, dtype: str, padding: Any = 0, dilation: Any = 1, tile: int = 4
+) -> Array:
+    """Bound the rounding error of Winograd's minimal filtering, element by element.
 
     With the transforms ``Y = A^T [(G W G^T) * (B^T X B)] A`` the error is at most
 
         gamma_n |A|^T [ sum over channels of (|G| |W| |G|^T) * (|B|^T |X| |B|) ] |A|
 
-    with ``n = C + 34``: ten roundings in the weights (nine terms, and entries of
-    G that are no machine numbers), twice six in the pixels, C in the sum over
-    the channels, twice six in the results; one more for a bias. Tiles of 2 x 2
-    see four pixels along an axis instead of six, so there ``n = C + 26``.
+    with ``n = C + k k + 3 + 2 s + 2 p`` for a kernel of k x k, where a tile sees s
+    pixels along an axis and has p products: ``k k + 3`` roundings in the weights
+    (as many terms, entries of G that are no machine numbers, and their product),
+    twice s in the pixels, C in the sum over the channels, twice p in the results;
+    one more for a bias. For tiles of 4 x 4 and a 3x3 kernel that is C + 36, for
+    tiles of 2 x 2 C + 28.
     Products with zeros, by which a transform of several tiles is filled up, and
     their sums are exact. Where products
-    are subnormal, half the smallest number comes for each of them: nine in a
+    are subnormal, half the smallest number comes for each of them: k k in a
     transformed weight, one for each channel. As in :mod:`convbridge.parity.bounds`
-    the other half pays for the roundings that follow. Pixels are multiplied by
-    integers, which does not underflow.
+    the other half pays for the roundings that follow. Pixels and results are
+    multiplied by integers, which does not underflow.
 
     Parameters
     ----------
     X : numpy.ndarray, shape (N, C, H, W)
         The numbers that take part, as the dtype of the computation holds them.
-    weight : numpy.ndarray, shape (O, C, 3, 3)
+    weight : numpy.ndarray, shape (O, C, k, k)
         Likewise.
     bias : numpy.ndarray, shape (O,), optional
         Likewise.
@@ -101,7 +117,9 @@ def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding
         "float32" or "float64".
     padding : int, pair or pair of pairs
         In numbers, as for :func:`convbridge.conv2d`.
-    tile : {4, 2}
+    dilation : int or pair
+        Likewise.
+    tile : {4, 3, 2}
         Outputs of a tile along an axis.
 
     Returns
@@ -116,33 +134,45 @@ def winograd_bound(X: Any, weight: Any, bias: Any = None, *, dtype: str, padding
     ((1, 1, 4, 4), True)
     """
     image, kernels = np.abs(np.asarray(X, np.float64)), np.abs(np.asarray(weight, np.float64))
-    number, channels, height, width = image.shape
-    (top, bottom), (left, right) = oracle.sides(padding, (height, width), (3, 3), (1, 1))
-    out_h, out_w = height + top + bottom - 2, width + left + right - 2
-    B, G, A = _TRANSFORMS[tile]
-    seen_pixels = tile + 2
-    down, across = -(-out_h // tile), -(-out_w // tile)
-    padded = np.zeros((number, channels, down * tile + 2, across * tile + 2))
-    rows, columns = min(height, padded.shape[2] - top), min(width, padded.shape[3] - left)
-    padded[:, :, top : top + rows, left : left + columns] = image[:, :, :rows, :columns]
-    every_window: Any = np.lib.stride_tricks.sliding_window_view(padded, (1, 1, seen_pixels, seen_pixels))
-    seen = every_window[:, :, ::tile, ::tile, 0, 0]
-    pixels = B @ seen @ B.T
-    weights = G @ kernels @ G.T
-    summed = np.einsum("ocij,nctuij->notuij", weights, pixels, optimize=True)
-    tiles = A @ summed @ A.T
-    magnitude = tiles.transpose(0, 1, 2, 4, 3, 5).reshape(number, len(kernels), down * tile, across * tile)
-    magnitude = magnitude[:, :, :out_h, :out_w]
-    n = channels + 10 + 4 * seen_pixels
+    down, across = (int(step) for step in np.broadcast_to(dilation, 2))
+    size = kernels.shape[2]
+    window = (down * (size - 1) + 1, across * (size - 1) + 1)
+    sides = oracle.sides(padding, (image.shape[2], image.shape[3]), window, (1, 1))
+    padded = np.pad(image, ((0, 0), (0, 0), *sides))
+    out_h, out_w = padded.shape[2] - window[0] + 1, padded.shape[3] - window[1] + 1
+    magnitude, lost = np.zeros((2, len(image), len(kernels), out_h, out_w))
+    for row, column in np.ndindex(min(down, out_h), min(across, out_w)):
+        found = _of_tiles(padded[:, :, row::down, column::across], kernels, tile)
+        magnitude[:, :, row::down, column::across], lost[:, :, row::down, column::across] = found
+    B = _transforms(tile, size)[0]
+    n = kernels.shape[1] + size**2 + 3 + 2 * sum(B.shape)
     if bias is not None:
-        magnitude = magnitude + np.abs(np.asarray(bias, np.float64)).reshape(-1, 1, 1)
+        magnitude += np.abs(np.asarray(bias, np.float64)).reshape(-1, 1, 1)
         n += 1
-    lost = A @ (9 * pixels.sum(axis=1, keepdims=True).transpose(0, 2, 3, 1, 4, 5) + channels) @ A.T
-    lost = lost.transpose(0, 3, 1, 4, 2, 5).reshape(number, 1, down * tile, across * tile)[:, :, :out_h, :out_w]
     with np.errstate(over="ignore"):
         bound = bounds.gamma(n, dtype) * magnitude + lost * float(np.finfo(dtype).smallest_subnormal)
     # some hundred operations in float64 made the bound, all on positive numbers
     return np.asarray(bound * (1 + 2.0**-32))
+
+
+def _of_tiles(image: Array, kernels: Array, tile: int) -> tuple[Array, Array]:
+    """Compute with absolute values, and count what underflow may add: for an image that is padded and not dilated."""
+    number, channels, height, width = image.shape
+    outputs, size = kernels.shape[0], kernels.shape[2]
+    B, G, A = _transforms(tile, size)
+    out_h, out_w = height - size + 1, width - size + 1
+    down, across = -(-out_h // tile), -(-out_w // tile)
+    filled = np.pad(image, ((0, 0), (0, 0), (0, down * tile - out_h), (0, across * tile - out_w)))
+    every_window: Any = np.lib.stride_tricks.sliding_window_view(filled, (1, 1, B.shape[1], B.shape[1]))
+    pixels = B @ every_window[:, :, ::tile, ::tile, 0, 0] @ B.T
+    summed = np.einsum("ocij,nctuij->notuij", G @ kernels @ G.T, pixels, optimize=True)
+    tiny = size**2 * pixels.sum(axis=1, keepdims=True) + channels
+
+    def back(products: Array) -> Array:
+        tiles = (A @ products @ A.T).transpose(0, 1, 2, 4, 3, 5)
+        return tiles.reshape(number, -1, down * tile, across * tile)[:, :, :out_h, :out_w]
+
+    return back(summed), np.broadcast_to(back(tiny), (number, outputs, out_h, out_w))
 
 
 def conv2d_bound(
@@ -183,25 +213,31 @@ def conv2d_bound(
     >>> conv2d_bound({WINOGRAD}, X, weight, dtype="float32", groups=2, stride=2) is None
     True
     """
-    plain = all(np.all(np.asarray(steps) == 1) for steps in (stride, dilation))
-    if not plain or dtype not in ("float32", "float64"):
+    if np.any(np.asarray(stride) != 1) or dtype not in ("float32", "float64"):
         return None
     image = np.moveaxis(np.asarray(X), -1, 1) if data_format == "NHWC" else np.asarray(X)
     weight = np.asarray(weight)
-    if FOURIER in traded and groups == image.shape[1] == 1:
+    if FOURIER in traded and groups == image.shape[1] == 1 and np.all(np.asarray(dilation) == 1):
         return fourier_bound(X, weight)
-    tile = 4 if WINOGRAD in traded else 2 if WINOGRAD_TWO in traded else 0
-    if not tile or weight.shape[2:] != (3, 3):
+    kernels = {(size, size): tile for tile, size in _winograd_forms(traded)}
+    tile = kernels.get(weight.shape[2:], 0)
+    if not tile:
         return None
     biases = [None] * groups if bias is None else np.split(np.asarray(bias), groups)
     parts = []
-    for pixels, kernels, own in zip(np.split(image, groups, axis=1), np.split(weight, groups), biases):
-        finite = all(np.isfinite(part).all() for part in (pixels, kernels))
-        pixels, kernels = (np.where(np.isfinite(part), part, 0) for part in (pixels, kernels))
-        bound = winograd_bound(pixels, kernels, own, dtype=dtype, padding=padding, tile=tile)
+    for pixels, banks, own in zip(np.split(image, groups, axis=1), np.split(weight, groups), biases):
+        finite = all(np.isfinite(part).all() for part in (pixels, banks))
+        pixels, banks = (np.where(np.isfinite(part), part, 0) for part in (pixels, banks))
+        bound = winograd_bound(pixels, banks, own, dtype=dtype, padding=padding, dilation=dilation, tile=tile)
         parts.append(bound if finite else np.zeros(bound.shape))
     whole = np.concatenate(parts, axis=1)
     return np.moveaxis(whole, 1, -1) if data_format == "NHWC" else whole
+
+
+def _winograd_forms(traded: Collection[str]) -> list[tuple[int, int]]:
+    """Return tiles and kernels of all of Winograd's engines among the names."""
+    found = filter(None, map(_WINOGRAD.fullmatch, traded))
+    return [(int(match["tile"]), int(match["kernel"])) for match in found]
 
 
 def fourier_bound(X: Any, weight: Any) -> Array:

@@ -2,7 +2,7 @@
 
 The dtypes, memory layouts and numbers, NaN and infinities among them, are those
 of :mod:`convbridge.parity.cases`; what differs are the sizes: many channels and
-kernels of 3 x 3, or one channel and a kernel of about 30 x 30. A stride, a
+kernels of 3 x 3 or 5 x 5, or one channel and a kernel of about 30 x 30. A stride, a
 dilation or another kernel, which such engines must leave to others, comes now
 and then.
 """
@@ -45,8 +45,8 @@ def random_fast_case(seed: int, number: int) -> Case:
     if rng.random() < 0.15:
         kernel, size = tuple(rng.integers(27, 33, 2).tolist()), tuple(rng.integers(150, 170, 2).tolist())
     else:
-        per_group, outputs = rng.integers(32, 49, 2).tolist()
-        size = tuple(rng.integers(20, 33, 2).tolist())
+        per_group, outputs = rng.integers(60, 73, 2).tolist()
+        size = tuple(rng.integers(28, 36, 2).tolist())
         groups = 2 if rng.random() < 0.2 else 1
         change = rng.random()
         if change < 0.05:
@@ -55,6 +55,8 @@ def random_fast_case(seed: int, number: int) -> Case:
             keywords["dilation"] = 2
         elif change < 0.15:
             kernel = (3, 2)
+        elif change < 0.3:
+            kernel = (5, 5)
     keywords |= {"groups": groups, "data_format": "NCHW" if rng.random() < 0.5 else "NHWC"}
     image = (
         (batch, per_group * groups, *size) if keywords["data_format"] == "NCHW" else (batch, *size, per_group * groups)

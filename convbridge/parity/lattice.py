@@ -306,24 +306,23 @@ def _all() -> Iterator[Case]:
 
 def _large() -> Iterator[Case]:
     """Yield cases that an engine for many numbers may compute in "fast"."""
-    make = partial(_convolution, batch=1, channels=32, outputs=32)
-    for geometry in (
-        make((3, 3), (22, 23), bias=True),
-        make((3, 3), (20, 21), padding=((1, 1), (2, 0)), batch=2),
-        make((3, 3), (20, 20), padding="same_upper", channels=64, outputs=64, groups=2),
-    ):
+    make = partial(_convolution, batch=1, channels=64, outputs=64)
+    some = {"float32": "whole spread"}
+    for geometry in (make((3, 3), (34, 34), bias=True), make((3, 3), (28, 28), padding=((1, 1), (2, 0)), batch=2)):
         yield from _cases("conv2d", geometry, _FORMATS, _WIDE)
-    filters = _convolution((27, 28), (155, 160), batch=1, channels=1, outputs=1)
-    yield from _cases("conv2d", filters, _FORMATS[:1], {"float32": "whole spread"})
-    # what such an engine must leave to others
     for geometry in (
-        make((3, 3), (41, 41), stride=2),
-        make((3, 3), (24, 24), dilation=2),
-        make((3, 2), (22, 21)),
+        make((3, 3), (28, 28), padding="same_upper", channels=128, outputs=128, groups=2),
+        make((5, 5), (30, 32), padding=1),
+        make((7, 7), (30, 30), padding=((3, 3), (3, 2))),
     ):
-        yield from _cases("conv2d", geometry, _FORMATS[:1], {"float32": "whole spread"})
-    matrix = Geometry("32x22x23-3x3", {"X": (32, 22, 23), "K": (32, 32, 3, 3)}, {})
-    yield from _cases("corr2d_multi_in_out", matrix, _FORMATS[:1], _WIDE)
+        yield from _cases("conv2d", geometry, _FORMATS[:1], some)
+    filters = _convolution((27, 28), (155, 160), batch=1, channels=1, outputs=1)
+    yield from _cases("conv2d", filters, _FORMATS[:1], some)
+    # what such an engine must leave to others
+    for geometry in (make((3, 3), (41, 41), stride=2), make((3, 3), (24, 24), dilation=2), make((3, 2), (34, 33))):
+        yield from _cases("conv2d", geometry, _FORMATS[:1], some)
+    matrix = Geometry("64x34x34-3x3", {"X": (64, 34, 34), "K": (64, 64, 3, 3)}, {})
+    yield from _cases("corr2d_multi_in_out", matrix, _FORMATS[:1], some)
 
 
 def lattice(keep: Callable[[Case], bool] | None = None, *, precision: str = "exact") -> list[Case]:

@@ -37,6 +37,7 @@ ENGINES: dict[str, Engine] = {
     "im2col.channels_last": im2col.channels_last,
     "im2col.planar": im2col.planar,
     "winograd.four_by_four": winograd.four_by_four,
+    "winograd.three_by_three": winograd.three_by_three,
     "winograd.two_by_two": winograd.two_by_two,
 }
 
@@ -48,6 +49,7 @@ KEEPING = {
     "lowered.planar",
     "lowered.channels_last",
     "winograd.four_by_four",
+    "winograd.three_by_three",
     "winograd.two_by_two",
 }
 

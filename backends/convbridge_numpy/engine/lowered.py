@@ -54,9 +54,6 @@ Array = np.ndarray[Any, Any]
 #: Bytes of a block of lowered rows: with weights and results it fills a second-level cache; and in the planar layout.
 BLOCK_BYTES, PLANAR_BYTES = 5 * 2**18, 3 * 2**18
 
-#: Outputs in a row below which several images share a tile.
-NARROW = 28
-
 #: Channels below which the runs that are copied are better a row's pixels.
 FEW_CHANNELS = 8
 
@@ -319,7 +316,7 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array, ke
         sides = window.padding._replace(top=(first + window.padding.top - phase) // apart)
         shape = (own.shape[2], own.shape[3])
         part = window._replace(padding=sides, dilation=(1, window.dilation[1]), outputs=shape)
-        row = shape[1] * (len(image) if shape[1] < NARROW else 1)
+        row = shape[1] * (len(image) if shape[1] < products.NARROW else 1)
         size = _channels_in_a_part(row, *weight.shape, weight.itemsize)
         for start in range(0, weight.shape[1], size):
             some = slice(start, start + size)
@@ -354,7 +351,7 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, ke
     rows = _rows_in_a_block(window, channels * kw, image.itemsize, BLOCK_BYTES)
     strip_rows = (rows - 1) * stride + kh
     images = 1
-    if rows == out_h and out_w < NARROW:  # several images side by side
+    if rows == out_h and out_w < products.NARROW:  # several images side by side
         images = products.even(number, BLOCK_BYTES // (strip_rows * channels * kw * out_w * image.itemsize))
     with Scratch() as scratch:
         blocks = products.weight_blocks(weight, scratch, channels_last=True, kept=kept)

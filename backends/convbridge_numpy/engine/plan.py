@@ -13,10 +13,9 @@ lowered.grouped          few channels a group
 depthwise.by_group       one or few channels a group otherwise: narrow results of few channels,
                          wide results of one, dilated rows
 grouped                  other groups: each is planned by itself
-winograd.four_by_four    only in "fast": 3x3 without stride; in a layer, which keeps its weights
-                         transformed, where that takes the fewest steps [2]_; else for at least
-                         32 channels and images of 20 x 20
-winograd.two_by_two      only in "fast", in a layer: likewise; few pixels and many channels
+winograd.four_by_four    only in "fast": square kernels without stride, where the transforms
+winograd.three_by_three  are worth the multiplications that they save [2]_; in a layer, which
+winograd.two_by_two      keeps its weights transformed, sooner
 fourier.filter_image     only in "fast": one channel, few kernels of at least 27 x 27, no stride,
                          large images
 toeplitz.filter_image    one channel, few kernels, and images that are not small
@@ -28,15 +27,16 @@ pointwise.merged         1x1, no padding, a batch of images of few pixels
 pointwise.large          other 1x1 without padding
 im2col.planar            next to nothing to compute
 lowered.planar           few channels and C kh kw, or rows that fill vectors; small products [1]_
-lowered.channels_last    more channels, enough pixels to reorder the weights for, not too
-                         narrow; small products [1]_
-im2col.channels_last     enough pixels, weights that fit the cache
+lowered.channels_last    more channels, enough pixels to reorder the weights for, the fewer the
+                         fewer outputs; small products [1]_
+im2col.channels_last     few outputs, with small products [1]_; else enough pixels, and weights
+                         that fit the cache
 im2col.planar            the rest: few pixels, large weights
 =======================  ==================================================================
 
 .. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
    that they are fast: OpenBLAS on AVX-512, one thread.
-.. [2] :func:`winograd_tile` counts them.
+.. [2] :mod:`convbridge_numpy.engine.winograd_tile` counts both.
 
 All but Winograd's and Fourier's keep the rounding bound of a dot product.
 """
@@ -48,22 +48,10 @@ from typing import NamedTuple
 
 from convbridge.geometry import Pair
 from convbridge_numpy.engine import machine, products
+from convbridge_numpy.engine.winograd_tile import winograd_tile
 
 #: Weights that an engine may copy, in bytes: more would not stay in the cache, nor within the promised memory.
 COPIED_WEIGHTS = 5 * 2**20
-
-#: Numbers of weights that are worth transforming for one call.
-TRANSFORMED_WEIGHTS = 2**20
-
-#: Multiplications in the time in which a number is read from beyond the second-level cache.
-READING = 24
-
-#: Multiplications in the time in which a channel's pixel is transformed, and an output's; and how much
-#: longer they take with tiles of 2 x 2.
-TRANSFORM_PIXEL, TRANSFORM_OUTPUT, TRANSFORM_TWO = 143, 107, 1.5
-
-#: How much longer the direct engines take than their multiplications: they copy windows.
-COPYING = 1.3
 
 #: Elements of a kernel from which on Fourier transforms take less time than products.
 LARGE_KERNEL = 27**2
@@ -88,6 +76,20 @@ COPIED_KERNELS = 2**19
 
 #: Elements of the matrix of columns below which Python takes longer than the arithmetic.
 FEW_NUMBERS = 25_000
+
+#: Pixels for which any weights are worth reordering, and multiplications below which fewer never are.
+ENOUGH_PIXELS, FEW_PRODUCTS = 300, 2**21
+
+#: Channels that are worth turning an image for, where outputs are too few to fill a large product's panels.
+TURNED_CHANNELS, FEW_OUTPUTS = 24, 32
+
+
+#: Winograd's engines by the outputs of a tile, each with the reason for it.
+WINOGRAD = {
+    4: ("winograd.four_by_four", "a quarter of a 3x3 kernel's multiplications or less, where rounding may be larger"),
+    3: ("winograd.three_by_three", "fewer multiplications, for a size that such tiles divide, or for a large kernel"),
+    2: ("winograd.two_by_two", "fewer multiplications, and fewer weights to read than with larger tiles"),
+}
 
 
 class Plan(NamedTuple):
@@ -154,12 +156,10 @@ def plan(
     pixels = out_size[0] * out_size[1]
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
-    plain = kernel == (3, 3) and stride == dilation == (1, 1)
-    tile = winograd_tile(images, channels, outputs, out_size, kept) if fast and plain else 0
-    if tile == 4:
-        return Plan("winograd.four_by_four", "a quarter of the multiplications, where rounding may be larger")
-    if tile == 2:
-        return Plan("winograd.two_by_two", "fewer multiplications, and fewer weights to read than with larger tiles")
+    if fast and kernel[0] == kernel[1] and stride == (1, 1):
+        tile = winograd_tile(images, channels, outputs, kernel[0], out_size, dilation=dilation, kept=kept)
+        if tile:
+            return Plan(*WINOGRAD[tile])
     large = kernel[0] * kernel[1] >= LARGE_KERNEL and max(kernel) <= 256 and pixels >= 2**14
     if fast and channels == 1 and outputs <= 4 and large and stride == dilation == (1, 1):
         return Plan("fourier.filter_image", "a kernel so large that two transforms take less")
@@ -175,9 +175,11 @@ def plan(
         few = channels <= 16 and (depth <= 180 or (depth <= 400 and _planar_row_fits(out_size[1], depth, outputs)))
         if few and dilation[0] == 1:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
-        if (dilation[0] == 1 or stride[0] == 1) and images * pixels >= 300:
+        if (dilation[0] == 1 or stride[0] == 1) and _worth_reordering(images * pixels, depth, outputs):
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
-    if channels >= 8 and images * pixels >= 300 and depth * outputs * item_size <= COPIED_WEIGHTS:
+    if small and channels >= TURNED_CHANNELS and outputs <= FEW_OUTPUTS:
+        return Plan("im2col.channels_last", f"{outputs} outputs: longer runs, and pixels that fill vectors")
+    if channels >= 8 and images * pixels >= ENOUGH_PIXELS and depth * outputs * item_size <= COPIED_WEIGHTS:
         return Plan("im2col.channels_last", "enough pixels to reorder images and weights for longer runs")
     return Plan("im2col.planar", "the weights serve as they are")
 
@@ -203,6 +205,16 @@ def _plan_pointwise(images: int, channels: int, outputs: int, pixels: int, strid
     if images > 1 and pixels <= 128 and number <= 2**23:
         return Plan("pointwise.merged", f"{pixels} pixels an image: the weights are read once for the batch")
     return Plan("pointwise.large", "the image is the matrix")
+
+
+def _worth_reordering(pixels: int, depth: int, outputs: int) -> bool:
+    """Tell whether small products save more than it takes to bring the weights into their order.
+
+    With few outputs a large product fills neither vectors nor panels, so that few pixels are enough.
+    """
+    if pixels >= ENOUGH_PIXELS:
+        return True
+    return 2 * pixels >= 3 * max(outputs, products.BLOCK) and pixels * depth * outputs >= FEW_PRODUCTS
 
 
 def _planar_row_fits(width: int, depth: int, outputs: int) -> bool:
@@ -235,38 +247,3 @@ def _plan_groups(
             return Plan("lowered.grouped", f"{each} channels a group: one call for all groups")
         return Plan("depthwise.by_group", f"{each} channels a group: one call for many groups, with rows joined")
     return Plan("grouped", "every group is a convolution of its own")
-
-
-def winograd_tile(images: int, channels: int, outputs: int, out_size: Pair, kept: bool) -> int:
-    """Choose the tiles for Winograd's filtering of 3x3 kernels, by the time of a multiplication of a direct engine.
-
-    Every number below is for one pair of a channel and an output: weights are
-    read, multiplied once for each tile or pixel, and the pixels of the tiles
-    transformed, which all outputs or channels share. A layer may also have to
-    compare its weights with those that it has transformed.
-
-    Parameters
-    ----------
-    images, channels, outputs, out_size, kept
-        As for :func:`plan`.
-
-    Returns
-    -------
-    int
-        Outputs of a tile along an axis, 4 or 2; 0 where a direct engine is faster.
-
-    Examples
-    --------
-    >>> [winograd_tile(1, 512, 512, (size, size), kept=True) for size in (7, 14, 28)]
-    [0, 2, 4]
-    """
-    if not kept:
-        enough = min(channels, outputs) >= 32 and min(out_size) >= 20
-        return 4 if enough and 9 * channels * outputs <= TRANSFORMED_WEIGHTS else 0
-    pixels = images * out_size[0] * out_size[1]
-    costs = {0: COPYING * 9 * (pixels + READING)}
-    for tile, factor in ((4, 1.0), (2, TRANSFORM_TWO)):
-        tiles = images * -(-out_size[0] // tile) * -(-out_size[1] // tile)
-        transforms = factor * (TRANSFORM_PIXEL / outputs + TRANSFORM_OUTPUT / channels) * tiles * tile**2
-        costs[tile] = (tile + 2) ** 2 * (tiles + READING) + transforms + 2 * 9 * READING
-    return min(costs, key=costs.__getitem__)

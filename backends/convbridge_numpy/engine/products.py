@@ -32,6 +32,9 @@ BLOCK = 64
 #: Pixels in a tile at most: more would not stay in the first-level cache.
 MOST_PIXELS = 128
 
+#: Outputs in a row below which images of a batch lie side by side, and share tiles.
+NARROW = 28
+
 
 class Block(NamedTuple):
     """Some of the outputs' weights: ``array`` is (blocks, K, outputs in a block)."""

@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering: 3x3 kernels with fewer multiplications, and more rounding. Only in "fast".
+"""Winograd's minimal filtering: square kernels with fewer multiplications, and more rounding. Only in "fast".
 
 Idea
     A tile of 4 x 4 outputs of a 3x3 kernel depends on 6 x 6 pixels. Read both as
@@ -8,9 +8,13 @@ Idea
 
         Y = A^T [ (G W G^T) * (B^T X B) ] A
 
-    Tiles of 2 x 2 take 16 products instead of 36, and 16 numbers for a kernel
-    instead of 36: less is saved, but where there are few tiles the weights take
-    longer to read than to multiply, and these are read sooner.
+    Where the matrices come from, and what larger kernels do, stands in
+    :mod:`convbridge_numpy.engine.cook_toom`.
+Tiles
+    The larger, the more is saved, and the more numbers stand for a kernel: 36
+    for 3x3 and tiles of 4 x 4, 16 for 2 x 2. Where there are few tiles the
+    weights take longer to read than to multiply. Some images divide better into
+    tiles of 3 x 3, which also suit a kernel of 7x7: 121 products instead of 441.
 How
     Every step is a matrix product, and no copy reorders anything between them.
     ``B`` along the rows turns the image's channels-first rows into numbers with
@@ -20,97 +24,52 @@ How
     and ``A`` along the rows brings the pixels back next to each other. The two
     products that transpose take several tiles at once, with the matrix repeated
     along a diagonal: more multiplications, most of them by zero, and faster.
+Dilation
+    Pixels that lie as far apart as the kernel's elements are an image without
+    dilation; there are as many of them as the dilation says, along either axis.
 Cost
-    N O C H' W' 36 / 16 multiply-adds in the products instead of 9; about 30 for each
-    pixel of each channel in either transform, at a third of the speed.
+    For tiles of 4 x 4 and a 3x3 kernel N O C H' W' 36 / 16 multiply-adds in the
+    products instead of 9; about 30 for each pixel of each channel in either
+    transform, at a third of the speed.
 Memory
     Blocks of tiles of all steps, chosen to stay near the second-level cache, but
     as many tiles at least as are worth reading the weights for: up to 4 MiB
     for a step. And the transformed weights, which a layer keeps
     (:mod:`convbridge_numpy.engine.kept`).
 Rounding
-    The entries of the transforms are as large as 8, and what they add cancels:
-    the error is larger than that of a dot product by a factor of about 10 on
-    average, of about 2 for tiles of 2 x 2
+    Larger than that of a dot product by a factor of about 10 on average, of
+    about 2 for tiles of 2 x 2 and a 3x3 kernel
     (:func:`convbridge.parity.bounds_fast.winograd_bound`). Integers do not come
     out exactly.
 Limits
-    3x3, no stride, no dilation. A pixel that is not finite spreads over its
-    tile, and one that is very large overflows on the way. Both are seen in the
-    result, which is then computed in another way.
+    Square kernels, no stride: with a stride of 2 a tile sees four times as many
+    pixels, whose transforms take longer than the products that are saved. A
+    pixel that is not finite spreads over its tile, and one that is very large
+    overflows on the way. Both are seen in the result, which is then computed in
+    another way.
 Source
     A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2016.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product as pairs
 from typing import Any
 
 import numpy as np
 
+from convbridge.geometry import Sides
 from convbridge.selection import note_trade
 from convbridge_numpy.engine import im2col, products
 from convbridge_numpy.engine.arena import Scratch, aligned
+from convbridge_numpy.engine.cook_toom import Form, form
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.machine import SMALL_PRODUCT
 from convbridge_numpy.engine.window import Window, zero_border
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Form:
-    """The transforms for one size of tiles.
-
-    Attributes
-    ----------
-    name : str
-        As :func:`convbridge.selection.note_trade` and :mod:`convbridge.parity.bounds_fast` know it.
-    tile, seen : int
-        Outputs of a tile along an axis, and the pixels that they see.
-    pixels, weights, outputs : ndarray
-        B^T, (seen, seen); G, (seen, 3); A^T, (tile, seen).
-    """
-
-    name: str
-    tile: int
-    seen: int
-    pixels: Array
-    weights: Array
-    outputs: Array
-
-
-#: For the points 0, 1, -1, 2, -2 and infinity.
-FOUR = Form(
-    "Winograd F(4x4, 3x3)",
-    4,
-    6,
-    np.array(
-        [
-            [4, 0, -5, 0, 1, 0],
-            [0, -4, -4, 1, 1, 0],
-            [0, 4, -4, -1, 1, 0],
-            [0, -2, -1, 2, 1, 0],
-            [0, 2, -1, -2, 1, 0],
-            [0, 4, 0, -5, 0, 1],
-        ],
-        dtype=float,
-    ),
-    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=float) / 24,
-    np.array([[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=float),
-)
-
-#: For the points 0, 1, -1 and infinity.
-TWO = Form(
-    "Winograd F(2x2, 3x3)",
-    2,
-    4,
-    np.array([[1, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, -1, 0, 1]], dtype=float),
-    np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]], dtype=float) / 2,
-    np.array([[1, 1, 1, 0], [0, 1, -1, 1]], dtype=float),
-)
 
 #: Tiles that are transformed by one product along the rows: of pixels, and of outputs.
 TILES_IN, TILES_OUT = 2, 4
@@ -131,35 +90,35 @@ def transform_weights(weight: Array, form: Form) -> Array:
 
     Parameters
     ----------
-    weight : ndarray, shape (O, C, 3, 3)
+    weight : ndarray, shape (O, C, k, k)
         Any strides.
     form : Form
         The transforms.
 
     Returns
     -------
-    ndarray, shape (seen, seen, blocks, C, outputs in a block)
+    ndarray, shape (points, points, blocks, C, outputs in a block)
         A block has so many outputs that its part of one product stays near the
         first-level cache. The last one is filled up with zeros.
 
     Examples
     --------
-    >>> transform_weights(np.ones((2, 3, 3, 3)), FOUR).shape
+    >>> transform_weights(np.ones((2, 3, 3, 3)), form(4, 3)).shape
     (6, 6, 1, 3, 2)
     """
     outputs, channels = weight.shape[:2]
     size = -(-outputs // max(1, round(outputs / (32 if channels >= 128 else 64))))
     number = -(-outputs // size)
-    blocks = aligned((form.seen**2, number, channels, size), weight.dtype)
+    blocks = aligned((form.points**2, number, channels, size), weight.dtype)
     blocks[..., outputs - (number - 1) * size :] = 0
     both = np.kron(form.weights, form.weights).astype(weight.dtype)
     step = min(size, 64)
     for block in range(number):
         for first in range(0, size, step):
             part = weight[block * size + first : min(block * size + first + step, (block + 1) * size)]
-            turned = np.ascontiguousarray(part.reshape(len(part), -1).T).reshape(channels, 9, len(part))
+            turned = np.ascontiguousarray(part.reshape(len(part), -1).T).reshape(channels, form.kernel**2, len(part))
             blocks[:, block, :, first : first + len(part)] = np.matmul(both, turned).transpose(1, 0, 2)
-    return blocks.reshape(form.seen, form.seen, *blocks.shape[1:])
+    return blocks.reshape(form.points, form.points, *blocks.shape[1:])
 
 
 def four_by_four(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
@@ -169,10 +128,10 @@ def four_by_four(image: Array, weight: Array, window: Window, result: Array, kep
     ----------
     image : ndarray, shape (N, C, H, W)
         Any strides.
-    weight : ndarray, shape (O, C, 3, 3)
+    weight : ndarray, shape (O, C, k, k)
         Any strides.
     window : Window
-        Without stride and dilation.
+        Without a stride.
     result : ndarray, shape (N, O, H', W')
         Overwritten.
     kept : Kept, optional
@@ -187,7 +146,27 @@ def four_by_four(image: Array, weight: Array, window: Window, result: Array, kep
     >>> bool(np.allclose(result, 18))
     True
     """
-    _convolve(FOUR, image, weight, window, result, kept)
+    _convolve(4, image, weight, window, result, kept)
+
+
+def three_by_three(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
+    """Convolve by tiles of 3 x 3 outputs.
+
+    Parameters
+    ----------
+    image, weight, window, result, kept
+        As for :func:`four_by_four`.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, result = np.ones((1, 2, 9, 9)), np.empty((1, 1, 3, 3))
+    >>> window = Window.of((9, 9), (7, 7), (1, 1), NO_PADDING, (1, 1))
+    >>> three_by_three(X, np.ones((1, 2, 7, 7)), window, result)
+    >>> bool(np.allclose(result, 98))
+    True
+    """
+    _convolve(3, image, weight, window, result, kept)
 
 
 def two_by_two(image: Array, weight: Array, window: Window, result: Array, kept: Kept | None = None) -> None:
@@ -207,53 +186,67 @@ def two_by_two(image: Array, weight: Array, window: Window, result: Array, kept:
     >>> bool(np.allclose(result, 18))
     True
     """
-    _convolve(TWO, image, weight, window, result, kept)
+    _convolve(2, image, weight, window, result, kept)
 
 
-def _convolve(form: Form, image: Array, weight: Array, window: Window, result: Array, kept: Kept | None) -> None:
+def _convolve(tile: int, image: Array, weight: Array, window: Window, result: Array, kept: Kept | None) -> None:
     """Convolve block by block; directly if something overflows, or is not finite from the start."""
+    own = form(tile, window.kernel[0])
     with np.errstate(over="ignore", invalid="ignore"):
-        if _convolve_finite(form, image, weight, window, result, kept):
-            note_trade(form.name)
+        transformed = transform_weights(weight, own) if kept is None else kept.made_of(weight, transform_weights, own)
+        if all(_convolve_finite(own, transformed, *part) for part in _parts(image, window, result)):
+            note_trade(own.name)
             return
     im2col.planar(image, weight, window, result)
 
 
-def _convolve_finite(form: Form, image: Array, weight: Array, window: Window, result: Array, kept: Kept | None) -> bool:
+def _parts(image: Array, window: Window, result: Array) -> Iterator[tuple[Array, Window, Array]]:
+    """Split what is dilated into images that are not: some of the pixels and of the results."""
+    down, across = window.dilation
+    top, _, left, _ = window.padding
+    for row, column in pairs(range(min(down, window.outputs[0])), range(min(across, window.outputs[1]))):
+        target = result[:, :, row::down, column::across]
+        y, x = (row - top) % down, (column - left) % across
+        sides = Sides((y + top - row) // down, 0, (x + left - column) // across, 0)
+        part = window._replace(padding=sides, dilation=(1, 1), outputs=(target.shape[2], target.shape[3]))
+        yield image[:, :, y::down, x::across], part, target
+
+
+def _convolve_finite(form: Form, transformed: Array, image: Array, window: Window, result: Array) -> bool:
     """Convolve block by block, and tell whether all numbers are finite; else the result is of no use.
 
     An infinity or a NaN on the way cannot get lost, since whatever it is multiplied by, even by 0, it makes another.
     """
     number, outputs = result.shape[:2]
     down, across = (-(-size // form.tile) for size in window.outputs)
-    transformed = transform_weights(weight, form) if kept is None else kept.made_of(weight, transform_weights, form)
     rows, images = _block(form, transformed, number, down, across)
-    seen, tile, channels = form.seen, form.tile, image.shape[1]
+    points, tile, shared = form.points, form.tile, form.shared
+    channels = image.shape[1]
     blocks, _, size = transformed.shape[2:]
-    tiles, width = images * rows * across, across * tile + 2
+    tiles, width = images * rows * across, across * tile + shared
     with Scratch() as scratch:
         # the steps alternate between two memories; what the next block sees again lies in a third
-        planes = images * channels * (rows * tile + 2) * width
-        lines = images * (rows * tile + 2) * across * seen * channels
-        first = scratch((max(planes, seen * seen * tiles * max(channels, blocks * size)),), image.dtype)
-        second = scratch((max(seen * seen * tiles * blocks * size, lines if rows == down else 0),), image.dtype)
+        planes = images * channels * (rows * tile + shared) * width
+        lines = images * (rows * tile + shared) * across * points * channels
+        first = scratch((max(planes, points**2 * tiles * max(channels, blocks * size)),), image.dtype)
+        second = scratch((max(points**2 * tiles * blocks * size, lines if rows == down else 0),), image.dtype)
         third = second if rows == down else scratch((lines,), image.dtype)
         for sample in range(0, number, images):
             target = result[sample : sample + images]
-            held = third[: len(target) * (rows * tile + 2) * across * seen * channels]
-            held = held.reshape(len(target), rows * tile + 2, across, seen, channels)
+            held = third[: len(target) * (rows * tile + shared) * across * points * channels]
+            held = held.reshape(len(target), rows * tile + shared, across, points, channels)
             for above in range(0, down, rows):
                 count = min(rows, down - above)
-                known = 2 if above else 0  # rows that the block before has seen, too
+                known = shared if above else 0  # rows that the block before has seen, too
                 if known:
                     held[:, :known] = held[:, rows * tile : rows * tile + known]
-                span = (above * tile + known, (above + count) * tile + 2)
+                span = (above * tile + known, (above + count) * tile + shared)
                 plane = _take(first, image[sample : sample + images], window, span, width)
                 _pixels_along_rows(form, plane, held[:, known : known + span[1] - span[0]])
                 pixels = _pixels_along_columns(form, held, count, first)
                 product = _multiply(transformed, pixels, second)
                 numbers = _outputs_along_columns(form, product, first)
-                numbers = numbers.reshape(tile, len(target), count, across, seen, -1)[..., :outputs]
+                numbers = numbers.reshape(tile, len(target), count, across, points, -1)[..., :outputs]
                 finished = _outputs_along_rows(form, numbers, second)
                 if not _finite(finished):
                     return False
@@ -265,7 +258,7 @@ def _convolve_finite(form: Form, image: Array, weight: Array, window: Window, re
 def _block(form: Form, transformed: Array, number: int, down: int, across: int) -> tuple[int, int]:
     """Return how many rows of tiles a block has, and how many images if it has all rows."""
     blocks, channels, size = transformed.shape[2:]
-    tile_bytes = form.seen**2 * max(channels, blocks * size) * transformed.itemsize
+    tile_bytes = form.points**2 * max(channels, blocks * size) * transformed.itemsize
     tiles = max(1, BLOCK_BYTES // tile_bytes, min(ENOUGH_TILES, MOST_BYTES // tile_bytes))
     if tiles < down * across:
         rows = min(down, max(1, tiles // across))
@@ -286,11 +279,11 @@ def _finite(array: Array) -> bool:
 def _diagonal(form: Form, kind: str, tiles: int, dtype: str) -> Array:
     """Return the transform of pixels or outputs for several tiles in a row, which overlap or not."""
     if kind == "pixels":
-        band = np.zeros((tiles * form.seen, tiles * form.tile + 2), dtype)
+        band = np.zeros((tiles * form.points, tiles * form.tile + form.shared), dtype)
         for t in range(tiles):
-            band[t * form.seen : (t + 1) * form.seen, t * form.tile : t * form.tile + form.seen] = form.pixels
+            band[t * form.points : (t + 1) * form.points, t * form.tile : t * form.tile + form.seen] = form.pixels
     else:
-        band = aligned((tiles * form.seen, tiles * form.tile), np.dtype(dtype))
+        band = aligned((tiles * form.points, tiles * form.tile), np.dtype(dtype))
         band[...] = np.kron(np.eye(tiles), form.outputs.T)
     band.flags.writeable = False
     return band
@@ -317,7 +310,7 @@ def _take(memory: Array, image: Array, window: Window, span: tuple[int, int], wi
 
 
 def _pixels_along_rows(form: Form, plane: Array, held: Array) -> None:
-    """Transform along the rows: (N, C, rows, width) to (N, rows, tiles, seen, C), a group of tiles in a product."""
+    """Transform along the rows: (N, C, rows, width) to (N, rows, tiles, points, C), a group of tiles in a product."""
     number, channels, rows, _ = plane.shape
     across = held.shape[2]
     step_n, step_c, step_y, step_x = plane.strides
@@ -330,37 +323,37 @@ def _pixels_along_rows(form: Form, plane: Array, held: Array) -> None:
             writeable=False,
         )
         target = held[:, :, first : first + groups * tiles]
-        np.matmul(matrix, pixels, out=target.reshape(number, rows, groups, tiles * form.seen, channels))
+        np.matmul(matrix, pixels, out=target.reshape(number, rows, groups, tiles * form.points, channels))
 
 
 def _pixels_along_columns(form: Form, held: Array, count: int, memory: Array) -> Array:
-    """Transform along the columns: to (seen, tiles, seen, C)."""
-    number, _, across, seen, channels = held.shape
+    """Transform along the columns: to (points, tiles, points, C)."""
+    number, _, across, points, channels = held.shape
     step_n, step_y, step_t, _, step_c = held.strides
     rows = np.lib.stride_tricks.as_strided(
         held,
-        (number, count, across, seen, seen * channels),
+        (number, count, across, form.seen, points * channels),
         (step_n, step_y * form.tile, step_t, step_y, step_c),
         writeable=False,
     )
-    pixels = memory[: seen * number * count * across * seen * channels]
-    out = pixels.reshape(seen, number, count, across, seen * channels).transpose(1, 2, 3, 0, 4)
+    pixels = memory[: points * number * count * across * points * channels]
+    out = pixels.reshape(points, number, count, across, points * channels).transpose(1, 2, 3, 0, 4)
     np.matmul(form.pixels.astype(held.dtype), rows, out=out)
-    return pixels.reshape(seen, -1, seen, channels)
+    return pixels.reshape(points, -1, points, channels)
 
 
 def _multiply(weights: Array, pixels: Array, memory: Array) -> Array:
-    """Sum over the channels: (seen, tiles, seen, C) to (seen, tiles, seen, O), in small products."""
-    seen, tiles, _, channels = pixels.shape
+    """Sum over the channels: (points, tiles, points, C) to (points, tiles, points, O), in small products."""
+    points, tiles, _, channels = pixels.shape
     number, _, size = weights.shape[2:]
-    product = memory[: seen * tiles * seen * number * size].reshape(seen, tiles, seen, number, size)
+    product = memory[: points * tiles * points * number * size].reshape(points, tiles, points, number, size)
     turned = pixels.transpose(0, 2, 1, 3)
     chunk = _even(tiles, min(MOST_CHUNK, SMALL_PRODUCT // (channels * size)))
     whole = tiles // chunk * chunk
     np.matmul(
-        turned[:, :, :whole].reshape(seen, seen, 1, -1, chunk, channels),
+        turned[:, :, :whole].reshape(points, points, 1, -1, chunk, channels),
         weights[:, :, :, None],
-        out=product[:, :whole].reshape(seen, -1, chunk, seen, number, size).transpose(0, 3, 4, 1, 2, 5),
+        out=product[:, :whole].reshape(points, -1, chunk, points, number, size).transpose(0, 3, 4, 1, 2, 5),
     )
     if whole < tiles:
         np.matmul(turned[:, :, None, whole:], weights, out=product[:, whole:].transpose(0, 2, 3, 1, 4))
@@ -374,17 +367,17 @@ def _even(tiles: int, most: int) -> int:
 
 
 def _outputs_along_columns(form: Form, product: Array, memory: Array) -> Array:
-    """Transform back along the columns: to (tile, tiles, seen, O)."""
+    """Transform back along the columns: to (tile, tiles, points, O)."""
     tiles = product.shape[1]
-    rows = product.reshape(form.seen, tiles, -1)
+    rows = product.reshape(form.points, tiles, -1)
     numbers = memory[: form.tile * tiles * rows.shape[2]].reshape(form.tile, tiles, -1)
     np.matmul(form.outputs.astype(product.dtype), rows.transpose(1, 0, 2), out=numbers.transpose(1, 0, 2))
     return numbers
 
 
 def _outputs_along_rows(form: Form, numbers: Array, memory: Array) -> Array:
-    """Transform back along the rows: (tile, N, rows, across, seen, O) to (N, O, pixels down, pixels across)."""
-    tile, number, count, across, seen, outputs = numbers.shape
+    """Transform back along the rows: (tile, N, rows, across, points, O) to (N, O, pixels down, pixels across)."""
+    tile, number, count, across, points, outputs = numbers.shape
     step_a, step_n, step_y, step_t, step_j, step_o = numbers.strides
     finished = memory[: number * outputs * count * tile * across * tile]
     finished = finished.reshape(number, outputs, count, tile, across * tile)
@@ -392,7 +385,7 @@ def _outputs_along_rows(form: Form, numbers: Array, memory: Array) -> Array:
         matrix = _diagonal(form, "outputs", tiles, numbers.dtype.char)
         turned = np.lib.stride_tricks.as_strided(
             numbers[:, :, :, first:],
-            (number, count, tile, groups, outputs, tiles * seen),
+            (number, count, tile, groups, outputs, tiles * points),
             (step_n, step_y, step_a, tiles * step_t, step_o, step_j),
             writeable=False,
         )
