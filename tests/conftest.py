@@ -28,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from layer_cases import installed
 from page_browser import Opened
 
 import convbridge
@@ -127,6 +128,32 @@ def set_small_products(monkeypatch):
 
     yield choose
     plan.plan.cache_clear()
+
+
+@pytest.fixture
+def torch():
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def keras():
+    installed("tensorflow")
+    import keras
+
+    return keras
+
+
+@pytest.fixture
+def mx():
+    installed("mxnet")
+    return convbridge.import_framework("mxnet")
+
+
+@pytest.fixture
+def nothing_is_planned():
+    dispatch.forget()
+    yield
+    dispatch.forget()
 
 
 @pytest.fixture

@@ -15,13 +15,6 @@ from convbridge.parity.bounds import conv2d_bound
 SIDES = ((1, 0), (0, 1))
 
 
-@pytest.fixture
-def mx():
-    if "mxnet" not in convbridge.available_backends():
-        pytest.skip("mxnet is not installed")
-    return convbridge.import_framework("mxnet")
-
-
 @pytest.fixture(params=["nd", "np", "set_np"])
 def mode(request, mx):
     """Make arrays: of the older kind, of the newer kind, and of the newer kind where nothing else is allowed."""

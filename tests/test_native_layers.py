@@ -1,6 +1,6 @@
 """From a layer of convbridge to the framework's own and back, and nets that only look like what comes back.
 
-``test_training.py`` has the way from one framework to another.
+``test_layer_conversion.py`` has the way from one framework to another.
 """
 
 from __future__ import annotations
