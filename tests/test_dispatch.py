@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from convbridge_numpy.engine import prepared
 
 import convbridge
 from convbridge import conv2d, corr2d, dispatch, pool2d, registry, to_numpy
@@ -342,6 +343,33 @@ def test_layouts_after_one_another(first):
         assert same(corr2d(put(X[0, 0]), put(K[0, 0])), wanted[1])
 
 
+#: Sizes of the image and of the kernels, and what else: for small images, 1x1 kernels, batches, groups, channels last.
+GEOMETRIES = {
+    "1x1": ((1, 40, 20, 20), (70, 40, 1, 1), {}),
+    "batch": ((3, 18, 12, 13), (34, 18, 3, 3), {"padding": 1, "stride": 2}),
+    "depthwise": ((2, 32, 11, 9), (32, 1, 3, 3), {"groups": 32}),
+    "groups": ((2, 64, 7, 9), (66, 32, 3, 2), {"groups": 2}),
+    "channels last": ((2, 21, 19, 18), (40, 18, 2, 3), {"data_format": "NHWC", "dilation": 2}),
+}
+
+
+@pytest.mark.parametrize("small", [False, True], ids=["large products", "small products"])
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_layouts_of_larger_images_after_one_another(geometry, small, set_small_products, plans_run):
+    set_small_products(small)
+    size, kernels, keywords = GEOMETRIES[geometry]
+    X, K, b = numbers(*size), numbers(*kernels), numbers(kernels[0])
+    for precision in ("exact", "fast"):
+        with convbridge.use_precision(precision):
+            wanted = conv2d(X, K, b, **keywords), conv2d(X, K, **keywords)
+            for name in ("contiguous", *LAYOUTS):
+                put = LAYOUTS[name]
+                assert same(conv2d(put(X), put(K), put(b), **keywords), wanted[0])
+                assert same(conv2d(put(X), put(K), **keywords), wanted[1])
+    assert len(plans_run) >= 2 * 2 * (len(LAYOUTS) - 1)
+    np.testing.assert_allclose(wanted[0], oracle.conv2d(X, K, b, **keywords), rtol=1e-4, atol=1e-4)
+
+
 def test_dtypes_after_one_another(backend):
     for dtype in ("float32", "float64", "int32", "uint8", "bool", "float32"):
         for other in ("float32", "float64", "int32"):
@@ -390,13 +418,12 @@ def test_numpy_reports_nothing_and_forgets_nothing_on_a_hit():
 
 def test_numpy_is_quiet_for_two_at_once():
     """What is silenced may be entered while it runs, as a second thread does."""
-    ops = registry.load("numpy").ops
     huge = np.full(3, 3e38, "float32")
 
     def compute(X, weight, bias=None):
         return X * weight if X is bias else silenced(X, weight, X)
 
-    for silenced in (ops._quietly(compute, True), compute):
+    for silenced in (prepared._quietly(compute, True), compute):
         with np.errstate(all="raise"):
             if silenced is compute:  # the test of the test
                 with pytest.raises(FloatingPointError):

@@ -8,17 +8,14 @@ channels first, no padding, float32 or float64.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import Context
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from convbridge.geometry import Pair, Sides, output_size, window_size
+from convbridge.geometry import Pair, Sides
 from convbridge.selection import precision
-from convbridge_numpy.engine import convolve, gradients, pool
+from convbridge_numpy.engine import convolve, gradients, pool, prepared
 from convbridge_numpy.engine.kept import KEPT
-from convbridge_numpy.engine.plan import FEW_NUMBERS, plan
 
 Array = np.ndarray[Any, Any]
 
@@ -220,9 +217,7 @@ def avg_pool2d_vjp(
 
 def prepare_corr2d(X_shape: tuple[int, ...], K_shape: tuple[int, ...], dtype: str) -> Callable[..., Array] | None:
     """Work out, once for many calls, how matrices of these shapes and this dtype are correlated."""
-    (h, w), (kh, kw) = X_shape, K_shape
-    correlate = _prepare_product((1, h, w), (1, 1, kh, kw), dtype, (1, 1), (1, 1), (h - kh + 1, w - kw + 1))
-    return correlate if correlate is None else _quietly(correlate, _dot_warns())
+    return prepared.matrices(X_shape, K_shape, dtype)
 
 
 def prepare_conv2d(
@@ -238,136 +233,7 @@ def prepare_conv2d(
     data_format: str,
 ) -> Callable[..., Array] | None:
     """Work out, once for many calls, how :func:`conv2d` computes these shapes; None where it has to look each time."""
-    if X_shape[0] != 1 or groups != 1 or data_format != "NCHW":
-        return None
-    top, bottom, left, right = padding
-    c, h, w = X_shape[1], top + X_shape[2] + bottom, left + X_shape[3] + right
-    out_h = output_size(h, window_size(weight_shape[2], dilation[0]), stride[0], 0, 0)
-    out_w = output_size(w, window_size(weight_shape[3], dilation[1]), stride[1], 0, 0)
-    correlate = _prepare_product((c, h, w), weight_shape, dtype, stride, dilation, (1, weight_shape[0], out_h, out_w))
-    is_padded, inside = any(padding), np.s_[:, :, top : h - bottom, left : w - right]
-    if correlate is None:
-        return None
-    multiply = correlate
-
-    def run(X: Array, weight: Array, bias: Array | None) -> Array:
-        if is_padded:
-            padded = np.zeros((1, c, h, w), X.dtype)
-            padded[inside] = X
-            X = padded
-        Y: Array = multiply(X, weight)
-        if bias is not None:
-            Y += bias.reshape(-1, 1, 1)
-        return Y
-
-    return _quietly(run if is_padded or has_bias else multiply, has_bias or _dot_warns())
-
-
-def _prepare_product(
-    X_shape: tuple[int, ...],
-    weight_shape: tuple[int, ...],
-    dtype: str,
-    stride: Pair,
-    dilation: Pair,
-    result: tuple[int, ...],
-) -> Callable[..., Array] | None:
-    """Do what ``im2col.planar`` does to one image and one block: view all windows, copy them, multiply once.
-
-    Only where that is what the planner takes, and there is so little to do that
-    the arithmetic on shapes takes most of the time: so a call returns the same
-    bits whether it goes this way or the whole one.
-    """
-    (c, h, w), (out_channels, _, kh, kw), (out_h, out_w) = X_shape, weight_shape, result[-2:]
-    depth, pixels, stored, array = c * kh * kw, out_h * out_w, np.dtype(dtype), np.ndarray
-    item = stored.itemsize
-    if depth * pixels > FEW_NUMBERS or out_channels * pixels == 1 or dtype not in ("float32", "float64"):
-        return None
-    engines = {
-        plan(
-            1,
-            c,
-            out_channels,
-            (kh, kw),
-            (out_h, out_w),
-            stride=stride,
-            dilation=dilation,
-            item_size=item,
-            fast=precision() == "fast",
-            kept=kept,
-        ).engine
-        for kept in (False, True)
-    }
-    if engines != {"im2col.planar"}:
-        return None
-    shape = (c, kh, kw, out_h, out_w)
-    (sh, sw), (dh, dw) = stride, dilation
-    steps = (h * w * item, dh * w * item, dw * item, sh * w * item, sw * item)
-    probe = np.empty(X_shape, stored)
-    if np.may_share_memory(array(shape, stored, probe, 0, steps).reshape(depth, pixels), probe):
-        return None  # a view, which BLAS multiplies in another order than a copy
-    rows: tuple[int, ...] = (out_channels, depth) if out_channels > 1 else (depth,)
-
-    def run(X: Array, weight: Array, bias: None = None) -> Array:
-        view: Array
-        try:
-            view = array(shape, stored, X, 0, steps)
-        except ValueError:  # its elements do not follow each other in memory
-            view = array(shape, stored, X.copy(), 0, steps)
-        Y: Array = weight.reshape(rows).dot(view.reshape(depth, pixels)).reshape(result)
-        return Y
-
-    def run_matrix(X: Array, K: Array, bias: None = None) -> Array:
-        view: Array
-        try:
-            view = array(shape, stored, X, 0, steps)
-        except ValueError:
-            view = array(shape, stored, X.copy(), 0, steps)
-        # the same, in the forms of these methods that take least time
-        Y: Array = K.ravel().dot(view.reshape(depth, pixels)).reshape(out_h, out_w)
-        return Y
-
-    return run_matrix if len(result) == 2 else run
-
-
-@cache
-def _dot_warns() -> bool:
-    """Tell whether this NumPy's ``dot`` reports infinities and NaNs, as newer ones do."""
-    columns = np.full((9, 36), np.inf, np.float32)
-    columns[::2] = 0
-    try:
-        with np.errstate(all="raise"):
-            for rows in (np.zeros(9, np.float32), np.zeros((4, 9), np.float32)):
-                rows.dot(columns)
-    except FloatingPointError:
-        return True
-    return False
-
-
-def _quietly(compute: Callable[..., Array], reports: bool) -> Callable[..., Array]:
-    """Infinities and NaNs are values here, as in the other frameworks: silence a computation that reports them.
-
-    What shall be reported is kept in a context variable (by NumPy 2), and to
-    set and reset it takes a microsecond at each call. To run in a context in
-    which it is set for good takes a tenth of that. A context holds one caller
-    at a time: a second thread finds it taken, and goes the longer way.
-    """
-    if not reports:
-        return compute
-
-    def run(X: Array, weight: Array, bias: Array | None = None) -> Array:
-        with np.errstate(all="ignore"):
-            return compute(X, weight, bias)
-
-    if np.lib.NumpyVersion(np.__version__) < "2.0.0":
-        return run
-    quiet = Context()
-    quiet.run(np.seterr, all="ignore")
-    run_in_quiet = quiet.run
-
-    def run_in_context(X: Array, weight: Array, bias: Array | None = None) -> Array:
-        try:
-            return run_in_quiet(compute, X, weight, bias)
-        except RuntimeError:
-            return run(X, weight, bias)
-
-    return run_in_context
+    found = None
+    if X_shape[0] == groups == 1 and data_format == "NCHW":
+        found = prepared.image(X_shape, weight_shape, has_bias, dtype, stride, padding, dilation)
+    return found or prepared.batch(X_shape, weight_shape, dtype, stride, padding, dilation, groups, data_format)

@@ -2,10 +2,14 @@
 
 ``plan``
     Which of them computes a convolution, and why.
-``convolve``
-    The plan, carried out.
+``convolve``, ``prepared``
+    The plan, carried out; and once for many calls.
 ``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``toeplitz``
     Convolution.
+``winograd``, ``cook_toom``, ``winograd_tile``, ``fourier``
+    Convolution in "fast": the filtering, its transforms, its tiles; and large kernels.
+``kept``
+    What a layer keeps of its weights.
 ``products``, ``machine``
     Small matrix products, and where they are fast.
 ``pool``

@@ -134,27 +134,64 @@ def into(
     fast, kept
         As for :func:`conv2d`.
     """
-    channels, outputs = image.shape[1], weight.shape[0]
+    engine = choose(image.shape, weight.shape, window, groups, image.itemsize, fast=fast, kept=kept is not None)
+    if engine is not None:
+        ENGINES[engine](image, weight, window, result, *((kept,) if engine in KEEPING else ()))
+        return
+    per_group, per_bank = image.shape[1] // groups, weight.shape[0] // groups
+    for group in range(groups):
+        own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
+        part = None if kept is None else kept.part(group)
+        into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast, kept=part)
+
+
+def choose(
+    image: tuple[int, ...],
+    weight: tuple[int, ...],
+    window: Window,
+    groups: int,
+    item_size: int,
+    *,
+    fast: bool,
+    kept: bool,
+) -> str | None:
+    """Ask the planner what computes these shapes.
+
+    Parameters
+    ----------
+    image, weight : tuple of int
+        Shapes (N, C, H, W) and (O, C / groups, kh, kw).
+    window, groups
+        As for :func:`into`.
+    item_size : int
+        Bytes of an element.
+    fast, kept : bool
+        Whether accuracy may be traded, and whether a layer keeps its weights.
+
+    Returns
+    -------
+    str or None
+        One of :data:`ENGINES`; None where each group is planned by itself.
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> window = Window.of((7, 7), (1, 1), (1, 1), NO_PADDING, (1, 1))
+    >>> choose((1, 2048, 7, 7), (512, 2048, 1, 1), window, 1, 4, fast=False, kept=False)
+    'pointwise.large'
+    """
     decision = plan(
-        image.shape[0],
-        channels,
-        outputs,
+        image[0],
+        image[1],
+        weight[0],
         window.kernel,
         window.outputs,
         stride=window.stride,
         dilation=window.dilation,
         padded=window.padded,
         groups=groups,
-        item_size=image.itemsize,
+        item_size=item_size,
         fast=fast,
-        kept=kept is not None,
+        kept=kept,
     )
-    if decision.engine != "grouped":
-        more = (kept,) if decision.engine in KEEPING else ()
-        ENGINES[decision.engine](image, weight, window, result, *more)
-        return
-    per_group, per_bank = channels // groups, outputs // groups
-    for group in range(groups):
-        own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
-        part = None if kept is None else kept.part(group)
-        into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast, kept=part)
+    return None if decision.engine == "grouped" else decision.engine
