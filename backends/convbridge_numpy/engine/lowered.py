@@ -47,7 +47,7 @@ from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
-from convbridge_numpy.engine.window import Window
+from convbridge_numpy.engine.window import Window, overlapping
 
 Array = np.ndarray[Any, Any]
 
@@ -72,8 +72,14 @@ def _rows_in_a_block(window: Window, depth: int, item_size: int, size: int) -> i
     return min(max(fitting, 1), window.outputs[0])
 
 
+@lru_cache(maxsize=512)
+def _columns(window: Window, width: int) -> tuple[tuple[slice, slice], ...]:
+    """Return for each tap which outputs of a row meet the image with it, and which of its columns they meet."""
+    return tuple(_columns_inside(window, tap, width) for tap in range(window.kernel[1]))
+
+
 def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]:
-    """Return which outputs of a row meet the image with a tap, and which of its columns they meet."""
+    """Return both for one tap."""
     stride, offset = window.stride[1], tap * window.dilation[1] - window.padding.left
     first = max(0, -(offset // stride))
     last = min(window.outputs[1], (width - 1 - offset) // stride + 1)
@@ -248,13 +254,13 @@ def _lower(
     images = 1
     if rows == out_h:  # several images at once
         images = products.even(number, PLANAR_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
-    columns = [_columns_inside(window, tap, width) for tap in range(kw)]
+    columns = _columns(window, width)
     divided = image.reshape(number, groups, channels // groups, height, width)
     if beside:
-        memory = scratch((groups, lowered_rows, channels // groups, kw, images, out_w), image.dtype)
-        memory = memory.transpose(4, 0, 1, 2, 3, 5)
+        block = scratch((groups, lowered_rows, channels // groups, kw, images, out_w), image.dtype)
+        memory = block.transpose(4, 0, 1, 2, 3, 5)
     else:
-        memory = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
+        memory = block = scratch((images, groups, lowered_rows, channels // groups, kw, out_w), image.dtype)
     for sample in range(0, number, images):
         lowered = memory[: min(images, number - sample)]
         samples = slice(sample, sample + len(lowered))
@@ -274,11 +280,10 @@ def _lower(
                 lowered[:, :, target, :, tap, here] = source[..., there]
             step_n, step_g, step_y, _, step_q, step_x = lowered.strides
             apart, across = (1, len(lowered) * out_w) if beside else (len(lowered), out_w)
-            pixels = np.lib.stride_tricks.as_strided(
-                lowered,
+            pixels = overlapping(
+                block,
                 (apart, groups, count, kh * (channels // groups) * kw, across),
                 (step_n, step_g, step_y * stride, step_q, step_x),
-                writeable=False,
             )
             yield samples, slice(first, first + count), pixels
 
@@ -359,11 +364,10 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, ke
         lowered = scratch((images, out_w, strip_rows, kw, channels), image.dtype)
         apart = scratch((rows, images * out_w, outputs), image.dtype) if add or images > 1 else None
         step_y, step_x, step_c = strip.rows.strides
-        seen = np.lib.stride_tricks.as_strided(
+        seen = overlapping(
             strip.rows,
             (out_w, strip_rows, kw, channels),
             (step_x * window.stride[1], step_y, step_x * window.dilation[1], step_c),
-            writeable=False,
         )
         for sample in range(0, number, images):
             together = min(images, number - sample)
@@ -374,11 +378,8 @@ def _add_channels(image: Array, weight: Array, window: Window, result: Array, ke
                     strip.turn(sample + index, first, count)
                     lowered[index, :, :needed] = seen[:, :needed]
                 _, across, down = lowered.strides[:3]
-                pixels = np.lib.stride_tricks.as_strided(
-                    lowered,
-                    (1, count, kh * kw * channels, together * out_w),
-                    (0, down * stride, step_c, across),
-                    writeable=False,
+                pixels = overlapping(
+                    lowered, (1, count, kh * kw * channels, together * out_w), (0, down * stride, step_c, across)
                 )
                 chunk = products.chunk_of_pixels(together * out_w, channels * kh * kw, blocks[0].array.shape[2])
                 own = result[sample : sample + together, :, first : first + count]

@@ -97,6 +97,40 @@ def windows(image: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Array:
     )
 
 
+def overlapping(block: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+    """View memory that lies in one piece in another shape, whose elements may share it; to be read.
+
+    Parameters
+    ----------
+    block : ndarray
+        In one piece, from whose start it is counted.
+    shape, strides : tuple of int
+        Of the view; strides in bytes.
+
+    Returns
+    -------
+    ndarray
+
+    Raises
+    ------
+    ValueError
+        For a view that leaves the block.
+
+    Notes
+    -----
+    ``numpy.lib.stride_tricks.as_strided`` takes any array, eight times as long,
+    and does not look where the view ends.
+
+    Examples
+    --------
+    >>> overlapping(np.arange(4.0), (3, 2), (8, 8))
+    array([[0., 1.],
+           [1., 2.],
+           [2., 3.]])
+    """
+    return np.ndarray(shape, block.dtype, block, 0, strides)
+
+
 def zero_border(padded: Array, inside: tuple[slice, slice]) -> None:
     """Write zeros around what ``inside`` covers of the last two axes.
 
