@@ -28,7 +28,8 @@ pointwise.large          other 1x1 without padding
 im2col.planar            next to nothing to compute
 lowered.planar           few channels and C kh kw, or rows that fill vectors; small products [1]_
 lowered.channels_last    more channels, enough pixels to reorder the weights for, the fewer the
-                         fewer outputs; small products [1]_
+                         fewer outputs; in "fast" in a layer, which keeps them in order, any;
+                         small products [1]_
 im2col.channels_last     few outputs, with small products [1]_; else enough pixels, and weights
                          that fit the cache
 im2col.planar            the rest: few pixels, large weights
@@ -175,7 +176,9 @@ def plan(
         few = channels <= 16 and (depth <= 180 or (depth <= 400 and _planar_row_fits(out_size[1], depth, outputs)))
         if few and dilation[0] == 1:
             return Plan("lowered.planar", f"{channels} channels: rows of pixels are the longest runs")
-        if (dilation[0] == 1 or stride[0] == 1) and _worth_reordering(images * pixels, depth, outputs):
+        # in "exact" a layer takes what a function takes, and returns the same bits
+        in_order = (fast and kept) or _worth_reordering(images * pixels, depth, outputs)
+        if (dilation[0] == 1 or stride[0] == 1) and in_order:
             return Plan("lowered.channels_last", f"C kh kw = {depth}: small products, enough pixels to reorder for")
     if small and channels >= TURNED_CHANNELS and outputs <= FEW_OUTPUTS:
         return Plan("im2col.channels_last", f"{outputs} outputs: longer runs, and pixels that fill vectors")
