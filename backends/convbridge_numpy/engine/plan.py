@@ -60,6 +60,10 @@ LARGE_KERNEL = 27**2
 #: Bytes of a second-level cache, and of what a third-level cache still brings as fast as tiles of pixels need it.
 SECOND_CACHE, THIRD_CACHE = 2**21, 2**25
 
+#: Outputs up to which pixels from anywhere in that cache are multiplied where they lie; with more, from half of it: then
+#: a copy costs as much less than products, and does not depend on what else is in the cache.
+SOME_OUTPUTS = 48
+
 #: Pixels of a tile that is worth a product, and channels of which so many and 32 outputs are still a small one.
 LEAST_TILE, MOST_CHANNELS = 32, 976
 
@@ -196,7 +200,8 @@ def _plan_pointwise(images: int, channels: int, outputs: int, pixels: int, strid
             return Plan("pointwise.large", f"{pixels} pixels: less to do than to cut the work up")
         in_small = Plan("pointwise.small", f"{channels} channels, {outputs} outputs: too thin to pack into panels")
         thin = outputs <= products.BLOCK and channels * outputs * LEAST_TILE <= machine.SMALL_PRODUCT
-        if thin and number <= THIRD_CACHE:
+        near = THIRD_CACHE if outputs <= SOME_OUTPUTS else THIRD_CACHE // 2
+        if thin and number <= near:
             return in_small
         beyond = stride == (1, 1) and (
             number > SECOND_CACHE // 2 if images > 1 else number > SECOND_CACHE and channels * outputs < MANY_WEIGHTS
