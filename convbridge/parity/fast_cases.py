@@ -45,9 +45,9 @@ def random_fast_case(seed: int, number: int) -> Case:
     if rng.random() < 0.15:
         kernel, size = tuple(rng.integers(27, 33, 2).tolist()), tuple(rng.integers(150, 170, 2).tolist())
     else:
-        per_group, outputs = rng.integers(60, 73, 2).tolist()
-        size = tuple(rng.integers(28, 36, 2).tolist())
-        groups = 2 if rng.random() < 0.2 else 1
+        batch, (per_group, outputs) = 1, rng.integers(60, 69, 2).tolist()
+        size = tuple(rng.integers(28, 33, 2).tolist())
+        groups = 2 if rng.random() < 0.1 else 1
         change = rng.random()
         if change < 0.05:
             keywords["stride"] = (1, 2)

@@ -60,8 +60,8 @@ LARGE_KERNEL = 27**2
 #: Bytes of a second-level cache, and of what a third-level cache still brings as fast as tiles of pixels need it.
 SECOND_CACHE, THIRD_CACHE = 2**21, 2**25
 
-#: Outputs up to which pixels from anywhere in that cache are multiplied where they lie; with more, from half of it: then
-#: a copy costs as much less than products, and does not depend on what else is in the cache.
+#: Outputs up to which pixels from anywhere in that cache are multiplied where they lie; with more, from half of it: a
+#: copy then costs little beside the products, and does not depend on what else is in the cache.
 SOME_OUTPUTS = 48
 
 #: Pixels of a tile that is worth a product, and channels of which so many and 32 outputs are still a small one.
