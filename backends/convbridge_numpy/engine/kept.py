@@ -18,7 +18,7 @@ Cost
     float32, where transforming them takes 4 to 15; weights that have changed are
     mostly told apart by the first block.
 Memory
-    Five times the weights: the copy, and the transforms, 36 numbers for 9. A
+    For 3x3 five times the weights: the copy, and the transforms, 36 numbers for 9. A
     layer that sees both large and small images may need two forms of them.
     Weights in another order are as large as they were, and have no copy: to
     compare takes as long as to order anew.
