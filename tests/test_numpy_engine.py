@@ -22,6 +22,7 @@ from convbridge_numpy.engine import (
     lowered,
     lowered_weight,
     machine,
+    passes,
     plan,
     pool,
     products,
@@ -61,7 +62,7 @@ def may_compute(engine, shape):
         return dilation[0] == 1 or (engine == "lowered.channels_last" and stride[0] == 1)
     if engine.startswith(("winograd", "fourier")):
         return False  # no integers come out of it: see below
-    if engine.startswith("toeplitz"):
+    if engine.startswith(("toeplitz", "banded")):
         return channels == 1 and dilation[0] == 1
     return channels == 1 if engine == "depthwise.channels_last" else True
 
@@ -146,7 +147,7 @@ def test_parts_keep_tiles_wide():
     assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 
-GROUPED = [name for name in convolve.ENGINES if name.startswith("depthwise") or name.endswith("grouped")]
+GROUPED = [name for name in convolve.ENGINES if name.startswith(("depthwise", "banded")) or name.endswith("grouped")]
 
 
 @pytest.mark.parametrize("small_blocks", [False, True])
@@ -155,10 +156,13 @@ def test_groups_with_several_kernels(engine, small_blocks, monkeypatch):
     if small_blocks:
         monkeypatch.setattr(lowered, "PLANAR_BYTES", 600)
         monkeypatch.setattr(convolve.depthwise, "BLOCK_BYTES", 600)
+        monkeypatch.setattr(convolve.depthwise, "STRIP_BYTES", 600)
+        monkeypatch.setattr(convolve.depthwise, "MOST_CHANNELS", 4)
+        monkeypatch.setattr(convolve.banded, "BLOCK_BYTES", 600)
     settings = (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3)))
     if engine == "pointwise.grouped":
         settings = (((1, 1), Sides(0, 0, 0, 0)), ((2, 3), Sides(0, 0, 0, 0)))
-    each = 1 if engine == "depthwise.channels_last" else 3
+    each = 1 if engine in ("depthwise.channels_last", "banded.by_channel") else 3
     X, weight = whole(1, 2, 6 * each, 9, 8), whole(2, 18, each, 3, 2)
     X[0, 1, 4, 4], X[1, 0, 0, 1] = 2e6, -(2**20)
     if engine == "pointwise.grouped":
@@ -184,6 +188,75 @@ def test_long_runs_of_channels(monkeypatch):
         result = np.empty((2, 5, 6, 7), "float32")
         convolve.ENGINES["depthwise.channels_last"](X, weight, window, result)
         np.testing.assert_array_equal(result, oracle.conv2d(X, weight, padding=1, groups=5))
+
+
+def test_runs_that_would_share_their_place_in_the_cache():
+    X, weight = whole(1, 1, 128, 5, 4), whole(2, 256, 1, 3, 3)
+    window = Window.of((5, 4), (3, 3), (2, 1), Sides(1, 1, 1, 1), (1, 1))
+    result = np.empty((1, 256, 3, 4), "float32")
+    convolve.ENGINES["depthwise.channels_last"](X, weight, window, result)
+    np.testing.assert_array_equal(result, oracle.conv2d(X, weight, stride=(2, 1), padding=1, groups=128))
+
+
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
+@pytest.mark.parametrize("where", ["image", "weight"])
+@pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan, np.float32(3e38)])
+def test_banded_matrices_keep_to_themselves_what_is_not_finite(number, where, stride):
+    X, weight = whole(1, 2, 3, 11, 9), whole(2, 6, 1, 3, 2)
+    (X if where == "image" else weight)[1, 0, 1, 1] = number
+    window = Window.of((11, 9), (3, 2), stride, Sides(1, 1, 1, 0), (1, 1))
+    results = np.empty((2, 2, 6, *window.outputs), "float32")
+    with np.errstate(all="ignore"):
+        convolve.ENGINES["banded.by_channel"](X, weight, window, results[0])
+        convolve.ENGINES["depthwise.by_group"](X, weight, window, results[1])
+    np.testing.assert_array_equal(*results)
+    assert np.isfinite(results[0]).mean() > 0.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [80, 81])
+def test_every_second_column_whatever_lies_behind_it(width, dtype):
+    rows = np.arange(2 * 40 * 90, dtype=dtype).reshape(2, 40, 90)[:, ::-1, :width]
+    for start, step in ((0, 2), (1, 2), (5, 2), (0, 1), (1, 3)):
+        for count in {(width - start + step - 1) // step, 30 // step}:
+            target = np.full((2, 40, 2, count), np.nan, dtype)
+            passes.copy_columns(target[:, :, 1], rows, slice(start, start + (count - 1) * step + 1, step))
+            np.testing.assert_array_equal(target[:, :, 1], rows[..., start::step][..., :count])
+            assert np.isnan(target[:, :, 0]).all()
+    last = np.arange(80 * 101, dtype=dtype).reshape(80, 101)  # the end of its memory is the end of a pair's first half
+    target = np.empty((80, 51), dtype)
+    passes.copy_columns(target, last, slice(0, 101, 2))
+    np.testing.assert_array_equal(target, last[:, ::2])
+
+
+@pytest.mark.parametrize("size", [1, 1023, 1024, 2500])
+def test_finite_sees_every_number(size):
+    numbers = np.full(size, -3e38, "float32")
+    assert passes.finite(numbers)
+    for place in {0, size // 2, size - 1}:
+        for number in (np.inf, -np.inf, np.nan):
+            spoilt = numbers.copy()
+            spoilt[place] = number
+            with np.errstate(invalid="ignore"):
+                assert not passes.finite(spoilt)
+
+
+def test_one_channel_a_group_has_three_engines(monkeypatch):
+    def engine(channels, kernel, size, **options):
+        return plan.plan(1, channels, channels, (kernel, kernel), (size, size), groups=channels, **options).engine
+
+    monkeypatch.setattr(plan.machine, "small_kernels", lambda: True)
+    plan.plan.cache_clear()
+    try:
+        assert engine(32, 3, 112) == engine(192, 7, 28) == "banded.by_channel"
+        assert engine(512, 3, 14) == engine(64, 5, 7) == "depthwise.channels_last"
+        assert engine(8, 3, 20) == engine(32, 3, 112, dilation=(2, 1)) == "depthwise.by_group"
+        monkeypatch.setattr(plan.machine, "small_kernels", lambda: False)
+        plan.plan.cache_clear()
+        assert engine(32, 3, 112) == "depthwise.by_group"
+        assert engine(192, 7, 28) == "depthwise.channels_last"
+    finally:
+        plan.plan.cache_clear()
 
 
 def test_filter_within_the_bound():

@@ -4,7 +4,7 @@
     Which of them computes a convolution, and why.
 ``convolve``, ``prepared``
     The plan, carried out; and once for many calls.
-``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``toeplitz``
+``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``banded``, ``toeplitz``
     Convolution.
 ``winograd``, ``cook_toom``, ``winograd_tile``, ``fourier``
     Convolution in "fast": the filtering, its transforms, its tiles; and large kernels.
@@ -16,8 +16,8 @@
     Pooling.
 ``gradients``, ``lowered_weight``
     The backward passes of both.
-``window``, ``arena``
-    Geometry, and scratch memory.
+``window``, ``arena``, ``passes``
+    Geometry, scratch memory, and passes over arrays.
 
 They take channels-first arrays of float32 or float64 with any strides, and
 return arrays of their own. None of them loops over pixels: Python runs once

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import depthwise, fourier, im2col, lowered, pointwise, toeplitz, winograd
+from convbridge_numpy.engine import banded, depthwise, fourier, im2col, lowered, pointwise, toeplitz, winograd
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.plan import plan
 from convbridge_numpy.engine.window import Window
@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 Engine = Callable[..., None]
 
 ENGINES: dict[str, Engine] = {
+    "banded.by_channel": banded.by_channel,
     "depthwise.by_group": depthwise.by_group,
     "depthwise.channels_last": depthwise.channels_last,
     "fourier.filter_image": fourier.filter_image,

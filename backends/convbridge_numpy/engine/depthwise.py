@@ -21,8 +21,9 @@ Channels last
 Cost
     N C kh kw H' W' multiply-adds for each output of a group, and a copy of
     kh kw / (sh sw) times the input, which takes longer than they do with one
-    channel: the weak spot of this engine. Channels last: input and output are
-    turned instead.
+    channel: there :mod:`convbridge_numpy.engine.banded` takes over, where BLAS
+    has kernels for small products. Channels last: input and output are turned
+    instead.
 Memory
     :data:`BLOCK_BYTES` of windows, or of rows and of their results, and the
     repeated weights.
@@ -38,15 +39,19 @@ from typing import Any
 import numpy as np
 
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.products import even
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block.
-BLOCK_BYTES = 2**19
+#: Bytes of a block of windows; and of rows with adjacent channels, half a second-level cache.
+BLOCK_BYTES, STRIP_BYTES = 2**19, 2**20
 
-#: Channels that are a run by themselves.
-LONG_RUN = 512
+#: Channels that are a run by themselves, and that are taken together at most.
+LONG_RUN, MOST_CHANNELS = 512, 767
+
+#: Bytes of a cache line; and, in each of which as many a power of two apart as a cache has ways push each other out.
+LINE, CLOSE = 64, 512
 
 
 def by_group(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -135,24 +140,38 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
     >>> result.ravel()
     array([ 6., 22.])
     """
+    channels = image.shape[1]
+    multiple = len(weight) // channels
+    block = even(channels, MOST_CHANNELS)
+    for first in range(0, channels, block):
+        some, own = slice(first, first + block), slice(first * multiple, (first + block) * multiple)
+        _add_up(image[:, some], weight[own], window, result[:, own])
+
+
+def _add_up(image: Array, weight: Array, window: Window, result: Array) -> None:
+    """Convolve so many channels side by side that a run of them is long and their rows stay near."""
     number, channels, height, width = image.shape
     multiple = len(weight) // channels
     (kh, kw), (sh, sw), (top, _, left, right), (dh, dw), (out_h, out_w) = window
     across = out_w if sw == 1 and channels < LONG_RUN else 1
     padded_width = left + width + right
-    rows = min(out_h, max(1, (BLOCK_BYTES // (padded_width * channels * image.itemsize) - (kh - 1) * dh - 1) // sh + 1))
+    # pixels that lie a power of two apart share their place in the cache: a line more between them
+    apart = channels + LINE // image.itemsize if channels * image.itemsize % CLOSE == 0 else channels
+    rows = min(out_h, max(1, (STRIP_BYTES // (padded_width * apart * image.itemsize) - (kh - 1) * dh - 1) // sh + 1))
     with Scratch() as scratch:
-        kernels = scratch((multiple, kh, kw, across, channels), image.dtype)
-        kernels[...] = weight.reshape(channels, multiple, kh, kw, 1).transpose(1, 2, 3, 4, 0)
-        kernels = kernels.reshape(multiple, kh, kw, across * channels)
-        strip = scratch(((rows - 1) * sh + (kh - 1) * dh + 1, padded_width, channels), image.dtype)
-        sums = scratch((rows, out_w // across, across * channels), image.dtype)
+        kernels = scratch((multiple, kh, kw, across, apart), image.dtype)
+        kernels[..., channels:] = 0
+        kernels[..., :channels] = weight.reshape(channels, multiple, kh, kw, 1).transpose(1, 2, 3, 4, 0)
+        kernels = kernels.reshape(multiple, kh, kw, across * apart)
+        strip = scratch(((rows - 1) * sh + (kh - 1) * dh + 1, padded_width, apart), image.dtype)
+        sums = scratch((rows, out_w // across, across * apart), image.dtype)
         strip[:, :left] = 0
         strip[:, left + width :] = 0
+        strip[..., channels:] = 0
         down, along, _ = strip.strides
         seen = np.lib.stride_tricks.as_strided(
             strip,
-            (rows, out_w // across, kh, kw, across * channels),
+            (rows, out_w // across, kh, kw, across * apart),
             (down * sh, along * sw, down * dh, along * dw, image.itemsize),
             writeable=False,
         )
@@ -163,12 +182,12 @@ def channels_last(image: Array, weight: Array, window: Window, result: Array) ->
                 stop = start + (count - 1) * sh + (kh - 1) * dh + 1
                 inside = slice(max(start, 0), max(min(stop, height), 0))
                 target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                strip[: target.start] = 0
-                strip[target.stop : stop - start] = 0
-                strip[target, left : left + width] = image[sample, :, inside].transpose(1, 2, 0)
+                strip[: target.start, :, :channels] = 0
+                strip[target.stop : stop - start, :, :channels] = 0
+                strip[target, left : left + width, :channels] = image[sample, :, inside].transpose(1, 2, 0)
                 for index, kernel in enumerate(kernels):
                     np.einsum("yxpqr,pqr->yxr", seen[:count], kernel, out=sums[:count])
-                    turned = sums[:count].reshape(count, out_w, channels).transpose(2, 0, 1)
+                    turned = sums[:count].reshape(count, out_w, apart)[..., :channels].transpose(2, 0, 1)
                     result[sample, index::multiple, first : first + count] = turned
 
 

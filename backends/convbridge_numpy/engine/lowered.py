@@ -46,8 +46,9 @@ import numpy as np
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.kept import Kept
+from convbridge_numpy.engine.passes import copy_columns
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
-from convbridge_numpy.engine.window import Window, overlapping
+from convbridge_numpy.engine.window import Window, columns_inside, overlapping
 
 Array = np.ndarray[Any, Any]
 
@@ -70,23 +71,6 @@ def _rows_in_a_block(window: Window, depth: int, item_size: int, size: int) -> i
     row = window.outputs[1] * depth * item_size
     fitting = (size // row - window.kernel[0]) // window.stride[0] + 1
     return min(max(fitting, 1), window.outputs[0])
-
-
-@lru_cache(maxsize=512)
-def _columns(window: Window, width: int) -> tuple[tuple[slice, slice], ...]:
-    """Return for each tap which outputs of a row meet the image with it, and which of its columns they meet."""
-    return tuple(_columns_inside(window, tap, width) for tap in range(window.kernel[1]))
-
-
-def _columns_inside(window: Window, tap: int, width: int) -> tuple[slice, slice]:
-    """Return both for one tap."""
-    stride, offset = window.stride[1], tap * window.dilation[1] - window.padding.left
-    first = max(0, -(offset // stride))
-    last = min(window.outputs[1], (width - 1 - offset) // stride + 1)
-    if last <= first:
-        return slice(0, 0), slice(0, 0)
-    start = first * stride + offset
-    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
 
 
 class Strip:
@@ -254,7 +238,7 @@ def _lower(
     images = 1
     if rows == out_h:  # several images at once
         images = products.even(number, PLANAR_BYTES // (lowered_rows * channels * kw * out_w * image.itemsize))
-    columns = _columns(window, width)
+    columns = columns_inside(window, width)
     divided = image.reshape(number, groups, channels // groups, height, width)
     if beside:
         block = scratch((groups, lowered_rows, channels // groups, kw, images, out_w), image.dtype)
@@ -277,7 +261,7 @@ def _lower(
                 if here != slice(0, out_w):
                     lowered[:, :, target, :, tap, : here.start] = 0
                     lowered[:, :, target, :, tap, here.stop :] = 0
-                lowered[:, :, target, :, tap, here] = source[..., there]
+                copy_columns(lowered[:, :, target, :, tap, here], source, there)
             step_n, step_g, step_y, _, step_q, step_x = lowered.strides
             apart, across = (1, len(lowered) * out_w) if beside else (len(lowered), out_w)
             pixels = overlapping(

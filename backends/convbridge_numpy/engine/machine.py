@@ -8,7 +8,8 @@ Small products
     a million multiplications) that read both factors where they lie, instead of
     copying them into panels first. On thin matrices, as convolutions have them,
     they run at 150 to 200 GF/s where the others reach 100 to 140. They use one
-    thread, so they are chosen only where one thread is all there is.
+    thread, so a large product is divided into them only where one thread is all
+    there is.
 """
 
 from __future__ import annotations
@@ -51,8 +52,30 @@ def threads() -> int:
 
 
 @cache
+def small_kernels() -> bool:
+    """Tell whether BLAS has kernels for small products here.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> small_kernels() in (True, False)
+    True
+    """
+    show: Any = np.show_config
+    try:
+        found = show(mode="dicts")
+        blas, vectors = found["Build Dependencies"]["blas"]["name"], found["SIMD Extensions"]["found"]
+    except (TypeError, KeyError):  # before NumPy 1.25 it only prints
+        return False
+    return "openblas" in blas.lower() and bool(_WIDE & {*vectors})
+
+
+@cache
 def small_products() -> bool:
-    """Tell whether small matrix products are faster than large ones here.
+    """Tell whether small matrix products are faster than a large one here.
 
     Returns
     -------
@@ -63,10 +86,4 @@ def small_products() -> bool:
     >>> small_products() in (True, False)
     True
     """
-    show: Any = np.show_config
-    try:
-        found = show(mode="dicts")
-        blas, vectors = found["Build Dependencies"]["blas"]["name"], found["SIMD Extensions"]["found"]
-    except (TypeError, KeyError):  # before NumPy 1.25 it only prints
-        return False
-    return threads() == 1 and "openblas" in blas.lower() and bool(_WIDE & {*vectors})
+    return threads() == 1 and small_kernels()

@@ -8,6 +8,7 @@ taken (P is the number of output pixels of the whole batch):
 engine                   where
 =======================  ==================================================================
 depthwise.channels_last  one input channel for each group, many groups, narrow results
+banded.by_channel        one input channel for each group, rows not dilated, not too little [3]_
 pointwise.grouped        few channels a group, 1x1 without stride or padding
 lowered.grouped          few channels a group
 depthwise.by_group       one or few channels a group otherwise: narrow results of few channels,
@@ -38,6 +39,8 @@ im2col.planar            the rest: few pixels, large weights
 .. [1] Only where :func:`convbridge_numpy.engine.machine.small_products` says
    that they are fast: OpenBLAS on AVX-512, one thread.
 .. [2] :mod:`convbridge_numpy.engine.winograd_tile` counts both.
+.. [3] Only where :func:`convbridge_numpy.engine.machine.small_kernels` says that
+   there are such.
 
 All but Winograd's and Fourier's keep the rounding bound of a dot product.
 """
@@ -78,6 +81,10 @@ FEW_IN_A_GROUP = 24
 
 #: Weights that are repeated for every pixel of a row, where kernels have one channel.
 COPIED_KERNELS = 2**19
+
+#: Outputs of an image that are worth building matrices of kernels with one channel for, and elements of such kernels
+#: from which on a copy of each window takes longer than anything else.
+ENOUGH_OUTPUTS, MANY_TAPS = 2**14, 25
 
 #: Elements of the matrix of columns below which Python takes longer than the arithmetic.
 FEW_NUMBERS = 25_000
@@ -157,7 +164,7 @@ def plan(
     'pointwise.large'
     """
     if groups > 1:
-        return _plan_groups(channels // groups, groups, kernel, out_size, stride, dilation, padded)
+        return _plan_groups(channels // groups, groups, outputs, kernel, out_size, stride, dilation, padded)
     pixels = out_size[0] * out_size[1]
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
@@ -238,15 +245,18 @@ def _planar_row_fits(width: int, depth: int, outputs: int) -> bool:
 
 
 def _plan_groups(
-    each: int, groups: int, kernel: Pair, out_size: Pair, stride: Pair, dilation: Pair, padded: bool
+    each: int, groups: int, outputs: int, kernel: Pair, out_size: Pair, stride: Pair, dilation: Pair, padded: bool
 ) -> Plan:
     """Choose for several groups of ``each`` channels."""
     taps, width = kernel[0] * kernel[1], out_size[1]
     if each == 1:
+        banded = machine.small_kernels() and dilation[0] == 1 and outputs * out_size[0] * width >= ENOUGH_OUTPUTS
         run = groups * (width if stride[1] == 1 else 1)
-        narrow = width <= 16 or (taps >= 25 and width <= 32)
+        narrow = (width <= 8 or not banded) if taps >= MANY_TAPS else width <= 16
         if groups >= 32 and narrow and taps * run <= COPIED_KERNELS:
             return Plan("depthwise.channels_last", f"{width} pixels in a row, {groups} channels: the longer runs")
+        if banded:
+            return Plan("banded.by_channel", "one input channel a group: rows of outputs give BLAS more than one row")
         return Plan("depthwise.by_group", "one input channel a group: nothing to multiply matrices for")
     if each <= FEW_IN_A_GROUP:
         if kernel == stride == (1, 1) and not padded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -129,6 +130,40 @@ def overlapping(block: Array, shape: tuple[int, ...], strides: tuple[int, ...]) 
            [2., 3.]])
     """
     return np.ndarray(shape, block.dtype, block, 0, strides)
+
+
+@lru_cache(maxsize=512)
+def columns_inside(window: Window, width: int) -> tuple[tuple[slice, slice], ...]:
+    """Return for each column of a kernel which outputs of a row meet the image with it, and where.
+
+    Parameters
+    ----------
+    window : Window
+        The geometry.
+    width : int
+        Of the image, without its padding.
+
+    Returns
+    -------
+    tuple of (slice, slice)
+        Outputs, and columns of the image; both empty where there are none.
+
+    Examples
+    --------
+    >>> columns_inside(Window.of((4, 4), (1, 3), (1, 2), Sides(0, 0, 1, 1), (1, 1)), 4)[0]
+    (slice(1, 2, None), slice(1, 2, 2))
+    """
+    return tuple(_columns_of_a_tap(window, tap, width) for tap in range(window.kernel[1]))
+
+
+def _columns_of_a_tap(window: Window, tap: int, width: int) -> tuple[slice, slice]:
+    stride, offset = window.stride[1], tap * window.dilation[1] - window.padding.left
+    first = max(0, -(offset // stride))
+    last = min(window.outputs[1], (width - 1 - offset) // stride + 1)
+    if last <= first:
+        return slice(0, 0), slice(0, 0)
+    start = first * stride + offset
+    return slice(first, last), slice(start, start + (last - first - 1) * stride + 1, stride)
 
 
 def zero_border(padded: Array, inside: tuple[slice, slice]) -> None:
