@@ -140,6 +140,18 @@ def test_channels_are_added_in_parts(add_from, monkeypatch):
         np.testing.assert_array_equal(result, oracle.conv2d(X, weight, padding=1))
 
 
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if may_compute("im2col.planar", shape)])
+def test_columns_from_shifted_images(shape, monkeypatch):
+    monkeypatch.setattr(im2col, "MANY_NUMBERS", 0)
+    monkeypatch.setattr(passes, "WORTH", 2)
+    for block_bytes in (600, im2col.BLOCK_BYTES):
+        monkeypatch.setattr(im2col, "BLOCK_BYTES", block_bytes)
+        X, weight, window, keywords = setting("im2col.planar", shape)
+        result = np.full((len(X), len(weight), *window.outputs), np.nan, "float32")
+        convolve.ENGINES["im2col.planar"](X[..., ::-1, :], weight, window, result)
+        np.testing.assert_array_equal(result, oracle.conv2d(X[..., ::-1, :], weight, **keywords))
+
+
 def test_parts_keep_tiles_wide():
     assert lowered._channels_in_a_part(56, 64, 64, 3, 3, 4) == 64
     assert lowered._channels_in_a_part(56, 256, 256, 3, 3, 4) < 256

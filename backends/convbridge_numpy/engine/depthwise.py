@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.passes import LINE, Spread
 from convbridge_numpy.engine.products import even
 from convbridge_numpy.engine.window import Window
 
@@ -50,8 +51,8 @@ BLOCK_BYTES, STRIP_BYTES = 2**19, 2**20
 #: Channels that are a run by themselves, and that are taken together at most.
 LONG_RUN, MOST_CHANNELS = 512, 767
 
-#: Bytes of a cache line; and, in each of which as many a power of two apart as a cache has ways push each other out.
-LINE, CLOSE = 64, 512
+#: Bytes that lie between pixels of so many channels that they share their place in the cache.
+CLOSE = 2**9
 
 
 def by_group(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -165,6 +166,7 @@ def _add_up(image: Array, weight: Array, window: Window, result: Array) -> None:
         kernels = kernels.reshape(multiple, kh, kw, across * apart)
         strip = scratch(((rows - 1) * sh + (kh - 1) * dh + 1, padded_width, apart), image.dtype)
         sums = scratch((rows, out_w // across, across * apart), image.dtype)
+        spread = Spread(image, len(strip) * width, scratch)
         strip[:, :left] = 0
         strip[:, left + width :] = 0
         strip[..., channels:] = 0
@@ -184,7 +186,7 @@ def _add_up(image: Array, weight: Array, window: Window, result: Array) -> None:
                 target = slice(inside.start - start, max(inside.stop, inside.start) - start)
                 strip[: target.start, :, :channels] = 0
                 strip[target.stop : stop - start, :, :channels] = 0
-                strip[target, left : left + width, :channels] = image[sample, :, inside].transpose(1, 2, 0)
+                strip[target, left : left + width, :channels] = spread(image[sample, :, inside]).transpose(1, 2, 0)
                 for index, kernel in enumerate(kernels):
                     np.einsum("yxpqr,pqr->yxr", seen[:count], kernel, out=sums[:count])
                     turned = sums[:count].reshape(count, out_w, apart)[..., :channels].transpose(2, 0, 1)

@@ -6,7 +6,8 @@ Idea
     pixels), which BLAS runs near the machine's peak.
 Two layouts
     planar          (C, kh, kw, pixels): the weights serve as they are. Best where
-                    there are more weights than pixels.
+                    there are more weights than pixels. The image is copied once
+                    for each column of the kernel, and from there in long runs.
     channels last   (pixels, kh, kw, C): copied in runs of kw C numbers. The
                     images are turned first and the weights reordered, which
                     pays with many pixels; those of several images join in one
@@ -30,13 +31,17 @@ from typing import Any
 import numpy as np
 
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.passes import copy_columns
 from convbridge_numpy.engine.products import weight_matrix
-from convbridge_numpy.engine.window import Padded, PaddedLast, Window, windows
+from convbridge_numpy.engine.window import Padded, PaddedLast, Window, columns_inside, windows
 
 Array = np.ndarray[Any, Any]
 
 #: Bytes of one block of columns: a usual second-level cache.
 BLOCK_BYTES = 2**21
+
+#: Numbers in the columns of an image from which on shorter copies are worth more steps.
+MANY_NUMBERS = 2**16
 
 #: Pixels in a block that are worth reading the weights for, and the bytes that their columns may take for it.
 ENOUGH_PIXELS, MOST_BYTES = 600, 5 * 2**20
@@ -111,15 +116,68 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     with Scratch() as scratch:
         memory = None
         product = _Product(scratch)
-        padded = Padded(image, window.padding, scratch)
+        lower: _Shifted | _Viewed | None = None
         for images, rows in blocks(len(image), window, depth, image.itemsize):
             shape = (channels, kh, kw, images.stop - images.start, rows.stop - rows.start, out_w)
-            memory = scratch((prod(shape),), image.dtype) if memory is None else memory
+            if memory is None or lower is None:  # the first block is the largest
+                memory = scratch((prod(shape),), image.dtype)
+                way = _Shifted if prod(shape) // shape[3] >= MANY_NUMBERS else _Viewed
+                lower = way(image, window, shape[4], scratch)
             columns = memory[: prod(shape)].reshape(shape)
             for index in range(images.start, images.stop):
-                view = windows(padded[index], window.kernel, window.stride, window.dilation)
-                columns[:, :, :, index - images.start] = view[0, :, :, :, rows]
+                lower(index, rows, columns[:, :, :, index - images.start])
             product(matrix, columns.reshape(depth, -1), result[images, :, rows])
+
+
+class _Viewed:
+    """Copies windows of a padded image, all at once: the fewest steps."""
+
+    def __init__(self, image: Array, window: Window, rows: int, scratch: Scratch) -> None:
+        self._window, self._padded = window, Padded(image, window.padding, scratch)
+
+    def __call__(self, sample: int, rows: slice, columns: Array) -> None:
+        """Write the columns of some rows of outputs, (C, kh, kw, rows, W')."""
+        window = self._window
+        view = windows(self._padded[sample], window.kernel, window.stride, window.dilation)
+        columns[...] = view[0, :, :, :, rows]
+
+
+class _Shifted:
+    """Copies the image once for each column of the kernel, and what each of its rows sees of that in one run.
+
+    In a row of W' pixels a copy moves few numbers between steps; the runs that
+    kernel rows see are as long as the image.
+    """
+
+    def __init__(self, image: Array, window: Window, rows: int, scratch: Scratch) -> None:
+        _, channels, _, width = image.shape
+        (kh, kw), stride, dilation = window.kernel, window.stride[0], window.dilation[0]
+        self._image, self._window = image, window
+        self._seen = columns_inside(window, width)
+        self._needed = (kh - 1) * dilation // stride
+        self._phases = sorted({row * dilation % stride for row in range(kh)})
+        self._memory = scratch((channels, kw, stride, rows + self._needed, window.outputs[1]), image.dtype)
+        for tap, (here, _) in enumerate(self._seen):
+            self._memory[:, tap, ..., : here.start] = 0
+            self._memory[:, tap, ..., here.stop :] = 0
+
+    def __call__(self, sample: int, rows: slice, columns: Array) -> None:
+        """Write the columns of some rows of outputs, (C, kh, kw, rows, W')."""
+        stride, dilation = self._window.stride[0], self._window.dilation[0]
+        count = rows.stop - rows.start
+        for phase in self._phases:
+            start = rows.start * stride - self._window.padding.top + phase
+            first = max(0, -(start // stride))
+            last = max(first, min(count + self._needed, (self._image.shape[2] - 1 - start) // stride + 1))
+            lines = self._memory[:, :, phase, : count + self._needed]
+            lines[:, :, :first] = 0
+            lines[:, :, last:] = 0
+            source = self._image[sample, :, start + first * stride : start + last * stride : stride]
+            for tap, (here, there) in enumerate(self._seen):
+                copy_columns(lines[:, tap, first:last, here], source, there)
+        for row in range(self._window.kernel[0]):
+            down, phase = divmod(row * dilation, stride)
+            columns[:, row] = self._memory[:, :, phase, down : down + count]
 
 
 def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:

@@ -46,7 +46,7 @@ import numpy as np
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.kept import Kept
-from convbridge_numpy.engine.passes import copy_columns
+from convbridge_numpy.engine.passes import Spread, copy_columns
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
 from convbridge_numpy.engine.window import Window, columns_inside, overlapping
 
@@ -114,6 +114,7 @@ class Strip:
         self._inside = slice(left, left + width)
         self._image, self._window = image, window
         self._next, self._turned = (-1, 0), 0
+        self._spread = Spread(image, rows * width, scratch)
 
     def turn(self, sample: int, first: int, count: int) -> None:
         """Copy what ``count`` rows of the result need, from row ``first`` on.
@@ -138,7 +139,7 @@ class Strip:
             for channel, plane in enumerate(pixels):
                 rows[..., channel] = plane
         else:
-            rows[...] = pixels.transpose(1, 2, 0)
+            rows[...] = self._spread(pixels).transpose(1, 2, 0)
         self._next, self._turned = (sample, first + count), count * stride
 
 

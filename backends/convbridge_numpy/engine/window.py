@@ -9,8 +9,12 @@ import numpy as np
 
 from convbridge.geometry import Pair, Sides, output_size, window_size
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.passes import Spread
 
 Array = np.ndarray[Any, Any]
+
+#: Bytes of an image that are turned at a time, where they are copied before.
+SOME_BYTES = 2**18
 
 
 class Window(NamedTuple):
@@ -247,8 +251,21 @@ class PaddedLast(Padded):
         top, bottom, left, right = padding
         turned = scratch((1, top + h + bottom, left + w + right, c), image.dtype)
         self._image = image
-        self._memory = turned.transpose(0, 3, 1, 2)
+        self._memory = self._turned = turned.transpose(0, 3, 1, 2)
         self._held = -1
         self._inside = (slice(top, top + h), slice(left, left + w))
         if any(padding):
             zero_border(self._memory, self._inside)
+        rows = min(h, max(1, SOME_BYTES // (c * w * image.itemsize)))
+        self._spread = Spread(image, rows * w, scratch)
+        self._rows = rows if self._spread.copies else h
+
+    def __getitem__(self, index: int) -> Array:
+        """Return one image, (1, C, H, W), valid until the next one is asked for."""
+        if index != self._held:
+            image, inside = self._image[index], self._turned[0][:, self._inside[0], self._inside[1]]
+            for first in range(0, image.shape[1], self._rows):
+                rows = slice(first, first + self._rows)
+                inside[:, rows] = self._spread(image[:, rows])
+            self._held = index
+        return self._turned
