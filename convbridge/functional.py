@@ -53,7 +53,7 @@ from convbridge.geometry import (
 )
 from convbridge.operands import FLOAT_DTYPES, Operands, compute_dtype, host_array
 from convbridge.protocol import Array
-from convbridge.selection import _precision, _set, _used, framework_of, resolve
+from convbridge.selection import _choices, framework_of, resolve
 
 __all__ = [
     "asarray",
@@ -73,8 +73,8 @@ DATA_FORMATS = ("NCHW", "NHWC")
 # where they are not, a key is made the longer way, and is as right.
 _ZERO, _ONE, _NCHW = 0, 1, "NCHW"
 
-# The choices in force; a key holds all three.
-_used_now, _set_now, _precision_now = _used.get, _set.get, _precision.get
+# The choices in force: one object for equal ones.
+_choices_now = _choices.get
 POOL_MODES = ("max", "avg")
 
 
@@ -332,9 +332,7 @@ def conv2d(
             None if bias is None else (type(bias), bias.shape, bias.dtype),
             geometry,
             backend if backend is None else (backend, type(backend)),
-            _used_now(),
-            _set_now(),
-            _precision_now(),
+            _choices_now(),
         )
         return PLANS[key](X, weight, bias)
     except BackendOperationError:
@@ -572,8 +570,7 @@ def pool2d(
     key = None
     try:
         arguments = (pool_size, mode, stride, padding, dilation, ceil_mode, count_include_pad, data_format, backend)
-        choices = (_used_now(), _set_now(), _precision_now())
-        key = ("pool2d", type(X), X.shape, X.dtype, exact(arguments), choices)
+        key = ("pool2d", type(X), X.shape, X.dtype, exact(arguments), _choices_now())
         return PLANS[key](X)
     except BackendOperationError:
         raise  # to compute with an array that failed a second time would hide it
@@ -711,8 +708,7 @@ def _recall(name: str, X: Any, K: Any, backend: str | None) -> tuple[tuple[Any, 
     """Return a call's key and, if there is a plan, its result; None for what there is not."""
     key = None
     try:
-        choices = (_used_now(), _set_now(), _precision_now())
-        key = (name, type(X), X.shape, X.dtype, type(K), K.shape, K.dtype, backend, type(backend), choices)
+        key = (name, type(X), X.shape, X.dtype, type(K), K.shape, K.dtype, backend, type(backend), _choices_now())
         return key, PLANS[key](X, K)
     except BackendOperationError:
         raise
@@ -809,9 +805,7 @@ def corr2d(X: Any, K: Any, *, backend: str | None = None) -> Array:
             K.shape,
             K.dtype,
             backend if backend is None else (backend, type(backend)),
-            _used_now(),
-            _set_now(),
-            _precision_now(),
+            _choices_now(),
         )
         return PLANS[key](X, K)
     except BackendOperationError:

@@ -25,6 +25,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 from convbridge import registry
@@ -50,10 +51,21 @@ ENVIRONMENT_VARIABLE = "CONVBRIDGE_BACKEND"
 
 PRECISIONS = ("exact", "fast")
 
-_used: ContextVar[str | None] = ContextVar("convbridge_use_backend", default=None)
-_set: ContextVar[str | None] = ContextVar("convbridge_set_backend", default=None)
+
+class _Choices:
+    """What was chosen in a context. Equal choices are one object, which is quickly part of a key."""
+
+    __slots__ = ("precision", "set_backend", "use_backend")
+
+    def __init__(self, use_backend: str | None, set_backend: str | None, precision: str) -> None:
+        self.use_backend, self.set_backend, self.precision = use_backend, set_backend, precision
+
+
+_known_choices = cache(_Choices)
+_NONE_CHOSEN = _known_choices(None, None, "exact")
+
+_choices: ContextVar[_Choices] = ContextVar("convbridge_choices", default=_NONE_CHOSEN)
 _trades: ContextVar[set[str] | None] = ContextVar("convbridge_trades", default=None)
-_precision: ContextVar[str] = ContextVar("convbridge_precision", default="exact")
 
 _from_environment: str | None = None
 _owner_of_class: dict[type, str | None] = {}
@@ -175,13 +187,13 @@ def current_choice() -> str | None:
     >>> current_choice() is None
     True
     """
-    return _used.get()
+    return _choices.get().use_backend
 
 
 def _default() -> str:
     """Follow steps 4 to 6."""
     global _from_environment
-    chosen = _set.get()
+    chosen = _choices.get().set_backend
     if chosen is not None:
         return chosen
     if _from_environment is None:
@@ -229,7 +241,7 @@ def resolve(backend: str | None, *arrays: Any, layer: Any = None) -> registry.Ba
         chosen: str | None = registry.canonical_name(backend, source)
     else:
         source = "use_backend"
-        chosen = _used.get()
+        chosen = _choices.get().use_backend
     if chosen is not None and owner is not None and chosen != owner:
         raise MixedBackendsError(
             f"A tensor of {owner} cannot be computed by the backend {chosen!r} (from {source}), because its gradient "
@@ -253,7 +265,7 @@ def get_backend() -> str:
     ...     get_backend()
     'numpy'
     """
-    return _used.get() or _default()
+    return _choices.get().use_backend or _default()
 
 
 def set_backend(name: str | None) -> None:
@@ -274,12 +286,12 @@ def set_backend(name: str | None) -> None:
     >>> set_backend("numpy")
     >>> set_backend(None)
     """
-    if name is None:
-        _set.set(None)
-        return
-    chosen = registry.canonical_name(name, "set_backend")
-    registry.load(chosen)
-    _set.set(chosen)
+    chosen = None
+    if name is not None:
+        chosen = registry.canonical_name(name, "set_backend")
+        registry.load(chosen)
+    now = _choices.get()
+    _choices.set(_known_choices(now.use_backend, chosen, now.precision))
 
 
 @contextmanager
@@ -310,11 +322,13 @@ def use_backend(name: str) -> Iterator[str]:
     """
     chosen = registry.canonical_name(name, "use_backend")
     registry.load(chosen)
-    token = _used.set(chosen)
+    before = _choices.get()
+    _choices.set(_known_choices(chosen, before.set_backend, before.precision))
     try:
         yield chosen
-    finally:
-        _used.reset(token)
+    finally:  # what set_backend chose in the block stays
+        now = _choices.get()
+        _choices.set(_known_choices(before.use_backend, now.set_backend, now.precision))
 
 
 @contextmanager
@@ -346,11 +360,13 @@ def use_precision(mode: str) -> Iterator[str]:
     """
     if mode not in PRECISIONS:
         raise ArgumentError(f"mode must be 'exact' or 'fast'. {received(mode=mode)}")
-    token = _precision.set(mode)
+    before = _choices.get()
+    _choices.set(_known_choices(before.use_backend, before.set_backend, mode))
     try:
         yield mode
     finally:
-        _precision.reset(token)
+        now = _choices.get()
+        _choices.set(_known_choices(now.use_backend, now.set_backend, before.precision))
 
 
 def precision() -> str:
@@ -365,7 +381,7 @@ def precision() -> str:
     >>> precision()
     'exact'
     """
-    return _precision.get()
+    return _choices.get().precision
 
 
 def note_trade(name: str) -> None:

@@ -448,3 +448,13 @@ def test_a_third_party_that_shadows_a_builtin_is_an_error(name, install):
     assert runs() == "numpy"  # nobody asked for a third party yet
     with pytest.raises(BackendBrokenError, match=rf"entry point '{name}'.*shadows a built-in.*Received: "):
         convbridge.available_backends()
+
+
+def test_what_set_backend_chose_in_a_block_stays(install):
+    install("fake")
+    with convbridge.use_backend("numpy"), convbridge.use_precision("fast"):
+        convbridge.set_backend("fake")
+        assert (convbridge.get_backend(), precision()) == ("numpy", "fast")
+    assert (convbridge.get_backend(), precision()) == ("fake", "exact")
+    convbridge.set_backend(None)
+    assert convbridge.get_backend() == "numpy"
