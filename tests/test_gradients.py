@@ -288,7 +288,8 @@ LEAF = {"torch": _torch_leaf, "mxnet": _mxnet_leaf}
 
 @pytest.mark.parametrize("name", LEAF)
 def test_nothing_accumulates_into_a_leaf(name):
-    pytest.importorskip(registry.spec(name).framework)
+    if name not in convbridge.available_backends():
+        pytest.skip(f"needs {name}")
     leaves = [LEAF[name](array) for array in (whole((1, 2, 4, 4)), whole((3, 2, 2, 2), 1), whole((3,), 2))]
     grad = tensor(name, whole((1, 3, 3, 3), 3))
     for _ in range(2):

@@ -44,7 +44,7 @@ from convbridge.geometry import Pair, Sides, window_size
 from convbridge_numpy.engine import convolve, im2col, lowered_weight, machine
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.plan import COPIED_WEIGHTS
-from convbridge_numpy.engine.window import Padded, Window, windows
+from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
@@ -266,7 +266,7 @@ def _weight_of_group(image: Array, grad: Array, window: Window, result: Array) -
     if as_it_is and grad.shape[2] * out_w >= ENOUGH_ALONE:  # images as they lie, one by one
         parts = ((slice(index, index + 1), slice(0, grad.shape[2])) for index in range(len(image)))
     with Scratch() as scratch:
-        padded = Padded(image, window.padding, scratch)
+        lower: im2col.Lowering | None = None
         memory = gathered = None
         # BLAS is a little faster with the longer side in front, which pays where transposing back is cheap
         turned = out_channels <= 128 and depth * out_channels <= 2**18
@@ -288,10 +288,9 @@ def _weight_of_group(image: Array, grad: Array, window: Window, result: Array) -
                 shape = (channels, *window.kernel, count, height, out_w)
                 memory = scratch((prod(shape),), grad.dtype) if memory is None else memory
                 columns = memory[: prod(shape)].reshape(shape)
+                lower = im2col.lowering(image, window, height, scratch) if lower is None else lower
                 for index in range(count):
-                    one = padded[images.start + index]
-                    view = windows(one, window.kernel, window.stride, window.dilation)
-                    columns[:, :, :, index] = view[0, :, :, :, rows]
+                    lower(images.start + index, rows, columns[:, :, :, index])
                 inner = columns.reshape(depth, -1)
             factors = (inner, outer.T) if turned else (outer, inner.T)
             if images.start == rows.start == 0:

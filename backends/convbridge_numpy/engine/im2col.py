@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -116,17 +116,57 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
     with Scratch() as scratch:
         memory = None
         product = _Product(scratch)
-        lower: _Shifted | _Viewed | None = None
+        lower: Lowering | None = None
         for images, rows in blocks(len(image), window, depth, image.itemsize):
             shape = (channels, kh, kw, images.stop - images.start, rows.stop - rows.start, out_w)
             if memory is None or lower is None:  # the first block is the largest
                 memory = scratch((prod(shape),), image.dtype)
-                way = _Shifted if prod(shape) // shape[3] >= MANY_NUMBERS else _Viewed
-                lower = way(image, window, shape[4], scratch)
+                lower = lowering(image, window, shape[4], scratch)
             columns = memory[: prod(shape)].reshape(shape)
             for index in range(images.start, images.stop):
                 lower(index, rows, columns[:, :, :, index - images.start])
             product(matrix, columns.reshape(depth, -1), result[images, :, rows])
+
+
+class Lowering(Protocol):
+    """Writes columns of an image, (C, kh, kw, rows, W'), for some rows of outputs."""
+
+    def __call__(self, sample: int, rows: slice, columns: Array) -> None:
+        """Take one image of the batch."""
+
+
+def lowering(image: Array, window: Window, rows: int, scratch: Scratch) -> Lowering:
+    """Choose how columns are written.
+
+    Parameters
+    ----------
+    image : ndarray, shape (N, C, H, W)
+        Any strides.
+    window : Window
+        Any.
+    rows : int
+        Of outputs, at a time, at most.
+    scratch : Scratch
+        For what lies between image and columns.
+
+    Returns
+    -------
+    callable
+
+    Examples
+    --------
+    >>> from convbridge.geometry import NO_PADDING
+    >>> X, columns = np.arange(4.0).reshape(1, 1, 2, 2), np.empty((1, 2, 1, 1, 2))
+    >>> window = Window.of((2, 2), (2, 1), (1, 1), NO_PADDING, (1, 1))
+    >>> with Scratch() as scratch:
+    ...     lowering(X, window, 1, scratch)(0, slice(0, 1), columns)
+    >>> columns[0, :, 0]
+    array([[[0., 1.]],
+    <BLANKLINE>
+           [[2., 3.]]])
+    """
+    many = image.shape[1] * prod(window.kernel) * rows * window.outputs[1] >= MANY_NUMBERS
+    return (_Shifted if many and window.kernel[0] > 1 else _Viewed)(image, window, rows, scratch)
 
 
 class _Viewed:

@@ -23,6 +23,7 @@ import numpy as np
 from convbridge_numpy.engine import products
 from convbridge_numpy.engine.arena import Scratch
 from convbridge_numpy.engine.kept import Kept
+from convbridge_numpy.engine.passes import copy_columns
 from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +39,13 @@ def _used(image: Array, window: Window) -> Array:
     """View the pixels that are used, (N, C, H', W')."""
     (out_h, out_w), (stride_h, stride_w) = window.outputs, window.stride
     return image[:, :, : (out_h - 1) * stride_h + 1 : stride_h, : (out_w - 1) * stride_w + 1 : stride_w]
+
+
+def _copy_used(target: Array, image: Array, window: Window) -> None:
+    """Copy them to ``target``, (N, C, H', W')."""
+    (out_h, out_w), (stride_h, stride_w) = window.outputs, window.stride
+    rows = image[:, :, : (out_h - 1) * stride_h + 1 : stride_h]
+    copy_columns(target, rows, slice(0, (out_w - 1) * stride_w + 1, stride_w))
 
 
 def large(image: Array, weight: Array, window: Window, result: Array) -> None:
@@ -66,11 +74,12 @@ def large(image: Array, weight: Array, window: Window, result: Array) -> None:
     outputs, channels = weight.shape[:2]
     used, matrix = _used(image, window), products.weight_matrix(weight)
     with Scratch() as scratch:
-        copy = None if window.stride == (1, 1) else scratch(used.shape[1:], image.dtype)
-        for pixels, target in zip(used, result):
+        copy = None if window.stride == (1, 1) else scratch((1, *used.shape[1:]), image.dtype)
+        for sample, target in enumerate(result):
+            pixels = used[sample]
             if copy is not None:
-                copy[...] = pixels
-                pixels = copy
+                _copy_used(copy, image[sample : sample + 1], window)
+                pixels = copy[0]
             np.matmul(matrix, pixels.reshape(channels, -1), out=target.reshape(outputs, -1))
 
 
@@ -94,7 +103,7 @@ def merged(image: Array, weight: Array, window: Window, result: Array) -> None:
     out_h, out_w = window.outputs
     with Scratch() as scratch:
         pixels = scratch((channels, number, out_h, out_w), image.dtype)
-        pixels[...] = _used(image, window).transpose(1, 0, 2, 3)
+        _copy_used(pixels.transpose(1, 0, 2, 3), image, window)
         product = scratch((outputs, number, out_h, out_w), image.dtype)
         matrix = products.weight_matrix(weight)
         np.matmul(matrix, pixels.reshape(channels, -1), out=product.reshape(outputs, -1))
@@ -126,7 +135,7 @@ def small(image: Array, weight: Array, window: Window, result: Array, kept: Kept
         blocks = products.weight_blocks(weight, scratch, channels_last=False, kept=kept)
         if window.stride != (1, 1):
             copy = scratch(used.shape, image.dtype)
-            copy[...] = used
+            _copy_used(copy, image, window)
             used = copy
         pixels = used.reshape(number, channels, count)
         chunk = products.chunk_of_pixels(count, channels, blocks[0].array.shape[2], across=True)
