@@ -110,7 +110,7 @@ def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
 
 @pytest.mark.parametrize(("engine", "shape"), PAIRS)
 def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
-    for module in (im2col, lowered, toeplitz, convolve.depthwise, convolve.pointwise):
+    for module in (im2col, lowered, toeplitz, convolve.banded, convolve.depthwise, convolve.pointwise):
         monkeypatch.setattr(module, "BLOCK_BYTES", 512)
     monkeypatch.setattr(lowered, "PLANAR_BYTES", 512)
     monkeypatch.setattr(im2col, "MOST_BYTES", 512)
@@ -260,7 +260,8 @@ def test_one_channel_a_group_has_three_engines(monkeypatch):
     monkeypatch.setattr(plan.machine, "small_kernels", lambda: True)
     plan.plan.cache_clear()
     try:
-        assert engine(32, 3, 112) == engine(192, 7, 28) == "banded.by_channel"
+        assert engine(32, 3, 112) == engine(192, 7, 28) == engine(1, 5, 1080) == "banded.by_channel"
+        assert engine(1, 9, 1080) == "toeplitz.filter_image"
         assert engine(512, 3, 14) == engine(64, 5, 7) == "depthwise.channels_last"
         assert engine(8, 3, 20) == engine(32, 3, 112, dilation=(2, 1)) == "depthwise.by_group"
         monkeypatch.setattr(plan.machine, "small_kernels", lambda: False)

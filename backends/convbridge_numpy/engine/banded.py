@@ -1,4 +1,4 @@
-"""Depthwise convolution of wide images: a banded matrix for each channel.
+"""Depthwise convolution of wide images, and filtering with small kernels: a banded matrix for each channel.
 
 Idea
     One channel with one kernel is a product with a single row, for which BLAS
@@ -15,7 +15,8 @@ Cost
     N C H' W' kw ((B - 1) sh + kh) multiply-adds instead of kh kw, but in
     products of B rows; and a copy of kw / sw times the image.
 Memory
-    :data:`BLOCK_BYTES` of lowered rows, and the matrices.
+    :data:`BLOCK_BYTES` of lowered rows, of some channels or of a part of one,
+    and the matrices.
 Rounding
     That of a dot product: what is added are exact zeros. That holds while all
     numbers are finite: zero times infinity is NaN. Then the result is not
@@ -28,6 +29,7 @@ Source
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import product as steps_of
 from typing import Any
 
 import numpy as np
@@ -43,8 +45,9 @@ Array = np.ndarray[Any, Any]
 #: Bytes of a block of lowered rows: half a second-level cache.
 BLOCK_BYTES = 2**20
 
-#: B without and with a stride along the height: more would multiply more zeros.
-STRETCH, STRIDED_STRETCH = 4, 2
+#: B: more would multiply more zeros. Less with a stride along the height, and for rows of so many pixels that a call
+#: takes long enough even so.
+STRETCH, SHORT_STRETCH, WIDE = 4, 2, 512
 
 
 @lru_cache(maxsize=64)
@@ -135,46 +138,48 @@ def _convolve_finite(image: Array, weight: Array, window: Window, result: Array)
     kh, kw = window.kernel
     out_h, out_w = window.outputs
     stride, top = window.stride[0], window.padding.top
-    rows = min(out_h, STRETCH if stride == 1 else STRIDED_STRETCH)
-    whole, rest = divmod(out_h, rows)
-    depth, last_depth = ((rows - 1) * stride + kh) * kw, ((rest - 1) * stride + kh) * kw
-    lowered_rows = (out_h - 1) * stride + kh
-    inside = slice(top, max(min(lowered_rows, top + height), top))
+    rows = min(out_h, STRETCH if stride == 1 and out_w <= WIDE else SHORT_STRETCH)
+    depth = ((rows - 1) * stride + kh) * kw
+    fitting = BLOCK_BYTES // (kw * out_w * image.itemsize)  # lowered rows of a block: of some channels, or part of one
+    at_once, block = out_h, even(channels, fitting // ((out_h - 1) * stride + kh))
+    if fitting < (out_h - 1) * stride + kh:
+        at_once = min(out_h, max(1, (fitting - kh) // stride // rows) * rows)
     seen = columns_inside(window, width)
-    block = even(channels, BLOCK_BYTES // (lowered_rows * kw * out_w * image.itemsize))
     with Scratch() as scratch:
         matrices = bands(weight, rows, stride, scratch).reshape(channels, multiple, 1, rows, depth)
-        lowered = scratch((block, lowered_rows, kw, out_w), image.dtype)
-        lowered[:, : inside.start] = 0
-        lowered[:, inside.stop :] = 0
+        lowered = scratch((block, (at_once - 1) * stride + kh, kw, out_w), image.dtype)
         for tap, (here, _) in enumerate(seen):
-            lowered[:, inside, tap, : here.start] = 0
-            lowered[:, inside, tap, here.stop :] = 0
+            lowered[:, :, tap, : here.start] = 0
+            lowered[:, :, tap, here.stop :] = 0
         step_c, step_y, step_q, step_x = lowered.strides
         steps = (step_c, 0, step_y * stride * rows, step_q, step_x)
-        stretches = overlapping(lowered, (block, 1, whole, depth, out_w), steps)
         # a product is written where it belongs if the pixels of a row are adjacent there
         apart = result.strides[3] != result.itemsize
-        product = scratch((block, multiple, out_h, out_w), image.dtype) if apart else result
-        for sample in range(number):
-            for first in range(0, channels, block):
-                size = min(block, channels - first)
-                own = image[sample, first : first + size, : inside.stop - inside.start]
-                for tap, (here, there) in enumerate(seen):
-                    copy_columns(lowered[:size, inside, tap, here], own, there)
-                target = result[sample, first * multiple : (first + size) * multiple]
-                target = product[:size] if apart else target.reshape(size, multiple, out_h, out_w)
-                some = matrices[first : first + size]
-                np.matmul(
-                    some,
-                    stretches[:size],
-                    out=target[:, :, : whole * rows].reshape(size, multiple, whole, rows, out_w),
-                )
-                if rest:
-                    below = lowered[:size, whole * rows * stride :].reshape(size, 1, last_depth, out_w)
-                    np.matmul(some[:, :, 0, :rest, :last_depth], below, out=target[:, :, whole * rows :])
-                if not finite(target):
-                    return False
-                if apart:
-                    result[sample, first * multiple : (first + size) * multiple] = target.reshape(-1, out_h, out_w)
+        product = scratch((block, multiple, at_once, out_w), image.dtype) if apart else result
+        for sample, first, above in steps_of(range(number), range(0, channels, block), range(0, out_h, at_once)):
+            size, count = min(block, channels - first), min(at_once, out_h - above)
+            start, needed = above * stride - top, (count - 1) * stride + kh
+            inside = slice(max(start, 0), max(min(start + needed, height), 0))
+            target = slice(inside.start - start, max(inside.stop, inside.start) - start)
+            lowered[:size, : target.start] = 0
+            lowered[:size, target.stop : needed] = 0
+            own = image[sample, first : first + size, inside]
+            for tap, (here, there) in enumerate(seen):
+                copy_columns(lowered[:size, target, tap, here], own, there)
+            place = result[sample, first * multiple : (first + size) * multiple, above : above + count]
+            split = product[:size, :, :count] if apart else place.reshape(size, multiple, count, out_w)
+            some, (whole, rest) = matrices[first : first + size], divmod(count, rows)
+            np.matmul(
+                some,
+                overlapping(lowered, (size, 1, whole, depth, out_w), steps),
+                out=split[:, :, : whole * rows].reshape(size, multiple, whole, rows, out_w),
+            )
+            if rest:
+                last_depth = ((rest - 1) * stride + kh) * kw
+                below = lowered[:size, whole * rows * stride : needed].reshape(size, 1, last_depth, out_w)
+                np.matmul(some[:, :, 0, :rest, :last_depth], below, out=split[:, :, whole * rows :])
+            if not finite(split):
+                return False
+            if apart:
+                place[...] = split.reshape(-1, count, out_w)
     return True

@@ -19,6 +19,7 @@ winograd.three_by_three  are worth the multiplications that they save [2]_; in a
 winograd.two_by_two      keeps its weights transformed, sooner
 fourier.filter_image     only in "fast": one channel, few kernels of at least 27 x 27, no stride,
                          large images
+banded.by_channel        one channel, few kernels of at most 7 x 7, images that are not small [3]_
 toeplitz.filter_image    one channel, few kernels, and images that are not small
 pointwise.large          1x1, no padding, next to nothing to compute; small products [1]_
 pointwise.small          1x1, no padding, few outputs of not too many channels; small products [1]_
@@ -85,6 +86,10 @@ COPIED_KERNELS = 2**19
 #: Outputs of an image that are worth building matrices of kernels with one channel for, and elements of such kernels
 #: from which on a copy of each window takes longer than anything else.
 ENOUGH_OUTPUTS, MANY_TAPS = 2**14, 25
+
+#: Rows and columns of a kernel up to which a band along the height, which copies the image once for each column, takes
+#: less than one along the width, which copies little and multiplies more zeros.
+SHORT_BAND = 7
 
 #: Elements of the matrix of columns below which Python takes longer than the arithmetic.
 FEW_NUMBERS = 25_000
@@ -176,6 +181,8 @@ def plan(
     if fast and channels == 1 and outputs <= 4 and large and stride == dilation == (1, 1):
         return Plan("fourier.filter_image", "a kernel so large that two transforms take less")
     if channels == 1 and outputs <= 4 and kernel[1] > 1 and dilation[0] == 1 and stride[1] <= 2 and pixels >= 2**12:
+        if machine.small_kernels() and max(kernel) <= SHORT_BAND:
+            return Plan("banded.by_channel", "one channel: rows of outputs give BLAS more than one row to multiply")
         return Plan(
             "toeplitz.filter_image", "one channel: stretches of outputs give BLAS more than one row to multiply"
         )

@@ -1,4 +1,4 @@
-"""Filtering images of one channel: banded Toeplitz matrices.
+"""Filtering images of one channel: banded Toeplitz matrices, along the width.
 
 Idea
     With one channel and one kernel the usual product has a single row, and BLAS
