@@ -159,38 +159,46 @@ def _add_up(image: Array, weight: Array, window: Window, result: Array) -> None:
     # pixels that lie a power of two apart share their place in the cache: a line more between them
     apart = channels + LINE // image.itemsize if channels * image.itemsize % CLOSE == 0 else channels
     rows = min(out_h, max(1, (STRIP_BYTES // (padded_width * apart * image.itemsize) - (kh - 1) * dh - 1) // sh + 1))
+    strip_rows = (rows - 1) * sh + (kh - 1) * dh + 1
+    images = 1
+    if rows == out_h:
+        images = even(number, STRIP_BYTES // (strip_rows * padded_width * apart * image.itemsize))
     with Scratch() as scratch:
         kernels = scratch((multiple, kh, kw, across, apart), image.dtype)
         kernels[..., channels:] = 0
         kernels[..., :channels] = weight.reshape(channels, multiple, kh, kw, 1).transpose(1, 2, 3, 4, 0)
         kernels = kernels.reshape(multiple, kh, kw, across * apart)
-        strip = scratch(((rows - 1) * sh + (kh - 1) * dh + 1, padded_width, apart), image.dtype)
-        sums = scratch((rows, out_w // across, across * apart), image.dtype)
-        spread = Spread(image, len(strip) * width, scratch)
-        strip[:, :left] = 0
-        strip[:, left + width :] = 0
+        strip = scratch((images, strip_rows, padded_width, apart), image.dtype)
+        sums = scratch((images, rows, out_w // across, across * apart), image.dtype)
+        spread = Spread(image, strip_rows * width, scratch)
+        strip[:, :, :left] = 0
+        strip[:, :, left + width :] = 0
         strip[..., channels:] = 0
-        down, along, _ = strip.strides
+        over, down, along, _ = strip.strides
         seen = np.lib.stride_tricks.as_strided(
             strip,
-            (rows, out_w // across, kh, kw, across * apart),
-            (down * sh, along * sw, down * dh, along * dw, image.itemsize),
+            (images, rows, out_w // across, kh, kw, across * apart),
+            (over, down * sh, along * sw, down * dh, along * dw, image.itemsize),
             writeable=False,
         )
-        for sample in range(number):
+        for sample in range(0, number, images):
+            together = min(images, number - sample)
             for first in range(0, out_h, rows):
                 count = min(rows, out_h - first)
                 start = first * sh - top
                 stop = start + (count - 1) * sh + (kh - 1) * dh + 1
                 inside = slice(max(start, 0), max(min(stop, height), 0))
                 target = slice(inside.start - start, max(inside.stop, inside.start) - start)
-                strip[: target.start, :, :channels] = 0
-                strip[target.stop : stop - start, :, :channels] = 0
-                strip[target, left : left + width, :channels] = spread(image[sample, :, inside]).transpose(1, 2, 0)
+                strip[:together, : target.start, :, :channels] = 0
+                strip[:together, target.stop : stop - start, :, :channels] = 0
+                for index in range(together):
+                    turned = spread(image[sample + index, :, inside]).transpose(1, 2, 0)
+                    strip[index, target, left : left + width, :channels] = turned
                 for index, kernel in enumerate(kernels):
-                    np.einsum("yxpqr,pqr->yxr", seen[:count], kernel, out=sums[:count])
-                    turned = sums[:count].reshape(count, out_w, apart)[..., :channels].transpose(2, 0, 1)
-                    result[sample, index::multiple, first : first + count] = turned
+                    np.einsum("nyxpqr,pqr->nyxr", seen[:together, :count], kernel, out=sums[:together, :count])
+                    added = sums[:together, :count].reshape(together, count, out_w, apart)[..., :channels]
+                    own = result[sample : sample + together, index::multiple, first : first + count]
+                    own[...] = added.transpose(0, 3, 1, 2)
 
 
 def _phase(phase: int, before: int, size: int, stride: int) -> tuple[slice, slice]:
