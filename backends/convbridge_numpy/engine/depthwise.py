@@ -45,8 +45,8 @@ from convbridge_numpy.engine.window import Window
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of windows; and of rows with adjacent channels, half a second-level cache.
-BLOCK_BYTES, STRIP_BYTES = 2**19, 2**20
+#: Bytes of a block of windows; and of rows with adjacent channels, about a second-level cache.
+BLOCK_BYTES, STRIP_BYTES = 2**19, 3 * 2**19
 
 #: Channels that are a run by themselves, and that are taken together at most.
 LONG_RUN, MOST_CHANNELS = 512, 767
