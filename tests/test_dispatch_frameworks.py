@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 
 import numpy as np
@@ -225,6 +226,27 @@ def test_tensorflow_channels_first_is_channels_last(monkeypatch):
             for result in results[1:]:
                 assert same(results[0], result)
     assert stayed in (0, 6)
+
+
+@needs("tensorflow")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_halves_never_stay_in_nchw(dtype, monkeypatch):
+    """Some processors' operators take them, and sum in halves; others refuse them."""
+    import tensorflow as tf
+
+    ops = registry.load("tensorflow").ops
+    monkeypatch.setattr(ops, "_takes_nchw", lambda: True)
+    computed = []
+    raw = tf.raw_ops.Conv2D
+    monkeypatch.setattr(tf.raw_ops, "Conv2D", lambda **options: computed.append("raw") or raw(**options))
+    X, K = (tf.cast(own(numbers(*shape), "tensorflow"), dtype) for shape in ((1, 2, 6, 5), (3, 2, 2, 2)))
+    for _ in range(2):
+        assert conv2d(X, K).dtype == dtype
+        assert corr2d(X[0, 0], K[0, 0]).dtype == dtype
+    assert not computed
+    with suppress(Exception):  # without oneDNN there is no such operator
+        conv2d(tf.cast(X, tf.float32), tf.cast(K, tf.float32))
+    assert computed
 
 
 @needs("tensorflow")

@@ -93,11 +93,11 @@ def conv2d(
     data_format: str,
 ) -> Array:
     """Cross-correlate."""
-    dtype = _compute_dtype(X)
     if isinstance(X, _Eager) and _stays_nchw(
-        tuple(X.shape), tuple(weight.shape), dtype.name, stride, padding, dilation, groups, data_format
+        tuple(X.shape), tuple(weight.shape), X.dtype.name, stride, padding, dilation, groups, data_format
     ):
         return _native(stride, padding, bias is not None)(X, weight, bias)
+    dtype = _compute_dtype(X)
     image = _pad(_channels_last(tf.cast(X, dtype), data_format), padding, 0.0)
     kernel = tf.transpose(tf.cast(weight, dtype), (2, 3, 1, 0))
     if image.shape[3] is None:
