@@ -64,8 +64,11 @@ def may_compute(engine, shape):
         return False  # no integers come out of it: see below
     if engine.startswith(("toeplitz", "banded")):
         return channels == 1 and dilation[0] == 1
-    return channels == 1 if engine == "depthwise.channels_last" else True
+    return channels == 1 if engine in ("depthwise.channels_last", "shifted.by_channel") else True
 
+
+#: Files whose engines compute one input channel a group, in blocks.
+BY_CHANNEL = ("banded", "depthwise", "shifted")
 
 PAIRS = [(engine, shape) for engine in convolve.ENGINES for shape in SHAPES if may_compute(engine, shape)]
 
@@ -110,7 +113,7 @@ def test_engines_keep_what_is_not_finite_where_it_is(engine, shape):
 
 @pytest.mark.parametrize(("engine", "shape"), PAIRS)
 def test_engines_take_any_strides_and_small_blocks(engine, shape, monkeypatch):
-    for module in (im2col, lowered, toeplitz, convolve.banded, convolve.depthwise, convolve.pointwise):
+    for module in (im2col, lowered, toeplitz, *(getattr(convolve, name) for name in BY_CHANNEL), convolve.pointwise):
         monkeypatch.setattr(module, "BLOCK_BYTES", 512)
     monkeypatch.setattr(lowered, "PLANAR_BYTES", 512)
     monkeypatch.setattr(im2col, "MOST_BYTES", 512)
@@ -159,7 +162,7 @@ def test_parts_keep_tiles_wide():
     assert products.chunk_of_pixels(56, 2304, 64) < 8 <= products.chunk_of_pixels(56, 9 * 128, 64)
 
 
-GROUPED = [name for name in convolve.ENGINES if name.startswith(("depthwise", "banded")) or name.endswith("grouped")]
+GROUPED = [name for name in convolve.ENGINES if name.startswith(BY_CHANNEL) or name.endswith("grouped")]
 
 
 @pytest.mark.parametrize("small_blocks", [False, True])
@@ -167,14 +170,14 @@ GROUPED = [name for name in convolve.ENGINES if name.startswith(("depthwise", "b
 def test_groups_with_several_kernels(engine, small_blocks, monkeypatch):
     if small_blocks:
         monkeypatch.setattr(lowered, "PLANAR_BYTES", 600)
-        monkeypatch.setattr(convolve.depthwise, "BLOCK_BYTES", 600)
         monkeypatch.setattr(convolve.depthwise, "STRIP_BYTES", 600)
         monkeypatch.setattr(convolve.depthwise, "MOST_CHANNELS", 4)
-        monkeypatch.setattr(convolve.banded, "BLOCK_BYTES", 600)
+        for name in BY_CHANNEL:
+            monkeypatch.setattr(getattr(convolve, name), "BLOCK_BYTES", 600)
     settings = (((1, 1), Sides(1, 0, 2, 1)), ((2, 3), Sides(0, 0, 0, 0)), ((3, 2), Sides(3, 1, 1, 3)))
     if engine == "pointwise.grouped":
         settings = (((1, 1), Sides(0, 0, 0, 0)), ((2, 3), Sides(0, 0, 0, 0)))
-    each = 1 if engine in ("depthwise.channels_last", "banded.by_channel") else 3
+    each = 1 if engine in ("depthwise.channels_last", "banded.by_channel", "shifted.by_channel") else 3
     X, weight = whole(1, 2, 6 * each, 9, 8), whole(2, 18, each, 3, 2)
     X[0, 1, 4, 4], X[1, 0, 0, 1] = 2e6, -(2**20)
     if engine == "pointwise.grouped":
@@ -210,19 +213,33 @@ def test_runs_that_would_share_their_place_in_the_cache():
     np.testing.assert_array_equal(result, oracle.conv2d(X, weight, stride=(2, 1), padding=1, groups=128))
 
 
+@pytest.mark.parametrize("engine", ["banded.by_channel", "shifted.by_channel"])
 @pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 3)])
 @pytest.mark.parametrize("where", ["image", "weight"])
 @pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan, np.float32(3e38)])
-def test_banded_matrices_keep_to_themselves_what_is_not_finite(number, where, stride):
+def test_banded_matrices_keep_to_themselves_what_is_not_finite(number, where, stride, engine):
     X, weight = whole(1, 2, 3, 11, 9), whole(2, 6, 1, 3, 2)
     (X if where == "image" else weight)[1, 0, 1, 1] = number
     window = Window.of((11, 9), (3, 2), stride, Sides(1, 1, 1, 0), (1, 1))
     results = np.empty((2, 2, 6, *window.outputs), "float32")
     with np.errstate(all="ignore"):
-        convolve.ENGINES["banded.by_channel"](X, weight, window, results[0])
+        convolve.ENGINES[engine](X, weight, window, results[0])
         convolve.ENGINES["depthwise.by_group"](X, weight, window, results[1])
     np.testing.assert_array_equal(*results)
     assert np.isfinite(results[0]).mean() > 0.5
+
+
+@pytest.mark.parametrize("padding", [(1, 1, 1, 1), (0, 0, 0, 0), (2, 0, 5, 4), (9, 8, 7, 9), (0, 1, 0, 1)])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 2), (1, 2), (2, 1), (3, 3)])
+def test_products_move_within_their_row(padding, stride):
+    """What crossed the seam between two rows, channels or images would show in the sum."""
+    for size, kernel, dilation in (((14, 14), (3, 3), (1, 1)), ((9, 8), (2, 5), (3, 1)), ((8, 12), (3, 3), (2, 4))):
+        X, weight = whole(1, 3, 4, *size), whole(2, 8, 1, *kernel)
+        window = Window.of(size, kernel, stride, Sides(*padding), dilation)
+        result = np.full((3, 8, *window.outputs), np.nan, "float32")
+        convolve.ENGINES["shifted.by_channel"](X, weight, window, result)
+        keywords = {"stride": stride, "dilation": dilation, "padding": (padding[:2], padding[2:])}
+        np.testing.assert_array_equal(result, oracle.conv2d(X, weight, groups=4, **keywords))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -253,7 +270,7 @@ def test_finite_sees_every_number(size):
                 assert not passes.finite(spoilt)
 
 
-def test_one_channel_a_group_has_three_engines(monkeypatch):
+def test_one_channel_a_group_has_four_engines(monkeypatch):
     def engine(channels, kernel, size, **options):
         return plan.plan(1, channels, channels, (kernel, kernel), (size, size), groups=channels, **options).engine
 
@@ -262,12 +279,15 @@ def test_one_channel_a_group_has_three_engines(monkeypatch):
     try:
         assert engine(32, 3, 112) == engine(192, 7, 28) == engine(1, 5, 1080) == "banded.by_channel"
         assert engine(1, 9, 1080) == "toeplitz.filter_image"
-        assert engine(512, 3, 14) == engine(64, 5, 7) == "depthwise.channels_last"
-        assert engine(8, 3, 20) == engine(32, 3, 112, dilation=(2, 1)) == "depthwise.by_group"
+        assert engine(512, 3, 10) == engine(64, 5, 7) == "depthwise.channels_last"
+        assert engine(64, 3, 56, channels_last=True) == "depthwise.channels_last"
+        assert engine(512, 3, 14) == engine(64, 3, 56, stride=(2, 2)) == "shifted.by_channel"
+        assert engine(32, 3, 112, dilation=(2, 1)) == "shifted.by_channel"
+        assert engine(8, 3, 20) == engine(32, 3, 112, dilation=(12, 1)) == "depthwise.by_group"
         monkeypatch.setattr(plan.machine, "small_kernels", lambda: False)
         plan.plan.cache_clear()
         assert engine(32, 3, 112) == "depthwise.by_group"
-        assert engine(192, 7, 28) == "depthwise.channels_last"
+        assert engine(192, 7, 28) == engine(512, 3, 14) == "depthwise.channels_last"
     finally:
         plan.plan.cache_clear()
 

@@ -4,7 +4,7 @@
     Which of them computes a convolution, and why.
 ``convolve``, ``prepared``
     The plan, carried out; and once for many calls.
-``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``banded``, ``toeplitz``
+``pointwise``, ``lowered``, ``im2col``, ``depthwise``, ``banded``, ``shifted``, ``toeplitz``
     Convolution.
 ``winograd``, ``cook_toom``, ``winograd_tile``, ``fourier``
     Convolution in "fast": the filtering, its transforms, its tiles; and large kernels.

@@ -42,8 +42,8 @@ from convbridge_numpy.engine.window import Window, columns_inside, overlapping
 
 Array = np.ndarray[Any, Any]
 
-#: Bytes of a block of lowered rows: about a second-level cache. With less, Python takes longer than what that saves.
-BLOCK_BYTES = 3 * 2**19
+#: Bytes of a block of lowered rows: to start a block takes longer than to bring its numbers from a third-level cache.
+BLOCK_BYTES = 3 * 2**20
 
 #: B: more would multiply more zeros. Less with a stride along the height, and for rows of so many pixels that a call
 #: takes long enough even so.

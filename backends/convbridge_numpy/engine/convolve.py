@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from convbridge.geometry import Pair, Sides
-from convbridge_numpy.engine import banded, depthwise, fourier, im2col, lowered, pointwise, toeplitz, winograd
+from convbridge_numpy.engine import banded, depthwise, fourier, im2col, lowered, pointwise, shifted, toeplitz, winograd
 from convbridge_numpy.engine.kept import Kept
 from convbridge_numpy.engine.plan import plan
 from convbridge_numpy.engine.window import Window
@@ -26,6 +26,7 @@ ENGINES: dict[str, Engine] = {
     "depthwise.by_group": depthwise.by_group,
     "depthwise.channels_last": depthwise.channels_last,
     "fourier.filter_image": fourier.filter_image,
+    "shifted.by_channel": shifted.by_channel,
     "toeplitz.filter_image": toeplitz.filter_image,
     "pointwise.grouped": pointwise.grouped,
     "pointwise.blocked": pointwise.blocked,
@@ -108,7 +109,7 @@ def conv2d(
         result = np.empty((number, out_h, out_w, outputs), image.dtype).transpose(0, 3, 1, 2)
     else:
         result = np.empty((number, outputs, out_h, out_w), image.dtype)
-    into(image, weight, window, groups, result, fast=fast, kept=kept)
+    into(image, weight, window, groups, result, channels_last=channels_last, fast=fast, kept=kept)
     return result
 
 
@@ -119,6 +120,7 @@ def into(
     groups: int,
     result: Array,
     *,
+    channels_last: bool = False,
     fast: bool = False,
     kept: Kept | None = None,
 ) -> None:
@@ -132,10 +134,13 @@ def into(
         The geometry.
     result : ndarray, shape (N, O, H', W')
         Overwritten. The pixels of a channel are evenly spaced.
+    channels_last : bool
+        Whether the channels of the image are adjacent in memory.
     fast, kept
         As for :func:`conv2d`.
     """
-    engine = choose(image.shape, weight.shape, window, groups, image.itemsize, fast=fast, kept=kept is not None)
+    facts = (image.shape, weight.shape, window, groups, image.itemsize, channels_last)
+    engine = choose(*facts, fast=fast, kept=kept is not None)
     if engine is not None:
         ENGINES[engine](image, weight, window, result, *((kept,) if engine in KEEPING else ()))
         return
@@ -143,7 +148,7 @@ def into(
     for group in range(groups):
         own, bank = slice(group * per_group, (group + 1) * per_group), slice(group * per_bank, (group + 1) * per_bank)
         part = None if kept is None else kept.part(group)
-        into(image[:, own], weight[bank], window, 1, result[:, bank], fast=fast, kept=part)
+        into(image[:, own], weight[bank], window, 1, result[:, bank], channels_last=channels_last, fast=fast, kept=part)
 
 
 def choose(
@@ -152,6 +157,7 @@ def choose(
     window: Window,
     groups: int,
     item_size: int,
+    channels_last: bool = False,
     *,
     fast: bool,
     kept: bool,
@@ -166,6 +172,8 @@ def choose(
         As for :func:`into`.
     item_size : int
         Bytes of an element.
+    channels_last : bool
+        As for :func:`into`.
     fast, kept : bool
         Whether accuracy may be traded, and whether a layer keeps its weights.
 
@@ -192,6 +200,7 @@ def choose(
         padded=window.padded,
         groups=groups,
         item_size=item_size,
+        channels_last=channels_last,
         fast=fast,
         kept=kept,
     )

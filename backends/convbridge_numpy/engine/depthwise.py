@@ -21,9 +21,9 @@ Channels last
 Cost
     N C kh kw H' W' multiply-adds for each output of a group, and a copy of
     kh kw / (sh sw) times the input, which takes longer than they do with one
-    channel: there :mod:`convbridge_numpy.engine.banded` takes over, where BLAS
-    has kernels for small products. Channels last: input and output are turned
-    instead.
+    channel: there :mod:`convbridge_numpy.engine.banded` and
+    :mod:`convbridge_numpy.engine.shifted` take over, where BLAS has kernels for
+    small products. Channels last: input and output are turned instead.
 Memory
     :data:`BLOCK_BYTES` of windows, or of rows and of their results, and the
     repeated weights.
@@ -50,6 +50,9 @@ BLOCK_BYTES, STRIP_BYTES = 2**19, 3 * 2**19
 
 #: Channels that are a run by themselves, and that are taken together at most.
 LONG_RUN, MOST_CHANNELS = 512, 767
+
+#: Channels of which an image is turned at once: a line of each, and what is written, stay in the first-level cache.
+TURNED = 256
 
 #: Bytes that lie between pixels of so many channels that they share their place in the cache.
 CLOSE = 2**9
@@ -154,7 +157,8 @@ def _add_up(image: Array, weight: Array, window: Window, result: Array) -> None:
     number, channels, height, width = image.shape
     multiple = len(weight) // channels
     (kh, kw), (sh, sw), (top, _, left, right), (dh, dw), (out_h, out_w) = window
-    across = out_w if sw == 1 and channels < LONG_RUN else 1
+    # a run of channels is long enough by itself, but for a batch longer ones are worth the repeated weights
+    across = out_w if sw == 1 and (channels < LONG_RUN or number > 1) else 1
     padded_width = left + width + right
     # pixels that lie a power of two apart share their place in the cache: a line more between them
     apart = channels + LINE // image.itemsize if channels * image.itemsize % CLOSE == 0 else channels
@@ -193,7 +197,9 @@ def _add_up(image: Array, weight: Array, window: Window, result: Array) -> None:
                 strip[:together, target.stop : stop - start, :, :channels] = 0
                 for index in range(together):
                     turned = spread(image[sample + index, :, inside]).transpose(1, 2, 0)
-                    strip[index, target, left : left + width, :channels] = turned
+                    place = strip[index, target, left : left + width, :channels]
+                    for some in (slice(at, at + TURNED) for at in range(0, channels, TURNED)):
+                        place[..., some] = turned[..., some]
                 for index, kernel in enumerate(kernels):
                     np.einsum("nyxpqr,pqr->nyxr", seen[:together, :count], kernel, out=sums[:together, :count])
                     added = sums[:together, :count].reshape(together, count, out_w, apart)[..., :channels]

@@ -169,7 +169,8 @@ def _correlate_back(swapped: Array, grad: Array, starts: Pair, dilation: Pair, g
         Sides(*ends),
         dilation,
     )
-    convolve.into(cropped, swapped[:, :, ::-1, ::-1], window, groups, result)
+    last = cropped.strides[1] == cropped.itemsize
+    convolve.into(cropped, swapped[:, :, ::-1, ::-1], window, groups, result, channels_last=last)
 
 
 def _columns_back(

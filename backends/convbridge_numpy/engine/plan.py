@@ -1,18 +1,21 @@
 """Which algorithm computes a convolution: a table of shapes, and the reason for each row.
 
-``plan(...)`` looks at numbers alone, so the same call is always computed in the
-same way, and anyone can ask why. The rows, of which the first that fits is
-taken (P is the number of output pixels of the whole batch):
+``plan(...)`` looks at shapes and layout alone, so the same call is always
+computed in the same way, and anyone can ask why. The rows, of which the first
+that fits is taken (P is the number of output pixels of the whole batch):
 
 =======================  ==================================================================
 engine                   where
 =======================  ==================================================================
-depthwise.channels_last  one input channel for each group, many groups, narrow results
-banded.by_channel        one input channel for each group, rows not dilated, not too little [3]_
+depthwise.channels_last  one input channel for each group, many groups, narrow results or
+                         channels that are adjacent in memory
+shifted.by_channel       one input channel for each group, not too little [3]_: results that are
+                         rather narrow, a stride along the width, dilated rows
+banded.by_channel        one input channel for each group otherwise, not too little [3]_
 pointwise.grouped        few channels a group, 1x1 without stride or padding
 lowered.grouped          few channels a group
 depthwise.by_group       one or few channels a group otherwise: narrow results of few channels,
-                         wide results of one, dilated rows
+                         wide results of one, rows dilated very far
 grouped                  other groups: each is planned by itself
 winograd.four_by_four    only in "fast": square kernels without stride, where the transforms
 winograd.three_by_three  are worth the multiplications that they save [2]_; in a layer, which
@@ -87,6 +90,14 @@ COPIED_KERNELS = 2**19
 #: from which on a copy of each window takes longer than anything else.
 ENOUGH_OUTPUTS, MANY_TAPS = 2**14, 25
 
+#: Pixels in a row of results: up to which channels are made adjacent, where matrices are worth building and where they
+#: are not; the latter also up to which a row is too short a run to be copied for each column of a kernel; and up to
+#: which the products of a stride find room in a cache.
+SHORT_ROW, MEDIUM_ROW, LONG_ROW = 11, 16, 256
+
+#: Rows of an image between the first and the last of a dilated kernel beyond which matrices hold too many zeros.
+FARTHEST = 16
+
 #: Rows and columns of a kernel up to which a band along the height, which copies the image once for each column, takes
 #: less than one along the width, which copies little and multiplies more zeros.
 SHORT_BAND = 7
@@ -137,6 +148,7 @@ def plan(
     padded: bool = False,
     groups: int = 1,
     item_size: int = 4,
+    channels_last: bool = False,
     fast: bool = False,
     kept: bool = False,
 ) -> Plan:
@@ -154,6 +166,8 @@ def plan(
         Blocks of channels.
     item_size : int
         Bytes of an element.
+    channels_last : bool
+        Whether the channels of the image are adjacent in memory.
     fast : bool
         Whether accuracy may be traded for speed.
     kept : bool
@@ -169,7 +183,8 @@ def plan(
     'pointwise.large'
     """
     if groups > 1:
-        return _plan_groups(channels // groups, groups, outputs, kernel, out_size, stride, dilation, padded)
+        each = channels // groups
+        return _plan_groups(each, groups, outputs, kernel, out_size, stride, dilation, padded, channels_last)
     pixels = out_size[0] * out_size[1]
     depth = channels * kernel[0] * kernel[1]
     small = machine.small_products()
@@ -252,17 +267,29 @@ def _planar_row_fits(width: int, depth: int, outputs: int) -> bool:
 
 
 def _plan_groups(
-    each: int, groups: int, outputs: int, kernel: Pair, out_size: Pair, stride: Pair, dilation: Pair, padded: bool
+    each: int,
+    groups: int,
+    outputs: int,
+    kernel: Pair,
+    out_size: Pair,
+    stride: Pair,
+    dilation: Pair,
+    padded: bool,
+    channels_last: bool,
 ) -> Plan:
     """Choose for several groups of ``each`` channels."""
     taps, width = kernel[0] * kernel[1], out_size[1]
     if each == 1:
-        banded = machine.small_kernels() and dilation[0] == 1 and outputs * out_size[0] * width >= ENOUGH_OUTPUTS
+        near = dilation[0] == 1 or (kernel[0] - 1) * dilation[0] <= FARTHEST
+        matrices = machine.small_kernels() and near and outputs * out_size[0] * width >= ENOUGH_OUTPUTS
         run = groups * (width if stride[1] == 1 else 1)
-        narrow = (width <= 8 or not banded) if taps >= MANY_TAPS else width <= 16
-        if groups >= 32 and narrow and taps * run <= COPIED_KERNELS:
+        narrow = width <= (SHORT_ROW if matrices else MEDIUM_ROW) or (taps >= MANY_TAPS and not matrices)
+        if groups >= 32 and (narrow or channels_last) and taps * run <= COPIED_KERNELS:
             return Plan("depthwise.channels_last", f"{width} pixels in a row, {groups} channels: the longer runs")
-        if banded:
+        strided = stride[1] > 1 and width <= LONG_ROW
+        if matrices and (width <= MEDIUM_ROW or strided or dilation[0] > 1):
+            return Plan("shifted.by_channel", "one input channel a group: rows of outputs, which move as one line")
+        if matrices:
             return Plan("banded.by_channel", "one input channel a group: rows of outputs give BLAS more than one row")
         return Plan("depthwise.by_group", "one input channel a group: nothing to multiply matrices for")
     if each <= FEW_IN_A_GROUP:

@@ -159,7 +159,7 @@ def batch(
     shape = (n, *window.outputs, weight_shape[0]) if last else (n, weight_shape[0], *window.outputs)
     fast = precision() == "fast"
     alone, keeping = (
-        convolve.choose((n, c, h, w), weight_shape, window, groups, stored.itemsize, fast=fast, kept=kept)
+        convolve.choose((n, c, h, w), weight_shape, window, groups, stored.itemsize, last, fast=fast, kept=kept)
         for kept in (False, True)
     )
     if alone is None or keeping is None:

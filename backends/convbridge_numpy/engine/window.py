@@ -102,7 +102,7 @@ def windows(image: Array, kernel: Pair, stride: Pair, dilation: Pair) -> Array:
     )
 
 
-def overlapping(block: Array, shape: tuple[int, ...], strides: tuple[int, ...]) -> Array:
+def overlapping(block: Array, shape: tuple[int, ...], strides: tuple[int, ...], start: int = 0) -> Array:
     """View memory that lies in one piece in another shape, whose elements may share it; to be read.
 
     Parameters
@@ -111,6 +111,8 @@ def overlapping(block: Array, shape: tuple[int, ...], strides: tuple[int, ...]) 
         In one piece, from whose start it is counted.
     shape, strides : tuple of int
         Of the view; strides in bytes.
+    start : int
+        Bytes of the block before the view.
 
     Returns
     -------
@@ -133,7 +135,7 @@ def overlapping(block: Array, shape: tuple[int, ...], strides: tuple[int, ...]) 
            [1., 2.],
            [2., 3.]])
     """
-    return np.ndarray(shape, block.dtype, block, 0, strides)
+    return np.ndarray(shape, block.dtype, block, start, strides)
 
 
 @lru_cache(maxsize=512)
