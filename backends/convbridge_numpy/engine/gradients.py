@@ -289,9 +289,8 @@ def _weight_of_group(image: Array, grad: Array, window: Window, result: Array) -
                 shape = (channels, *window.kernel, count, height, out_w)
                 memory = scratch((prod(shape),), grad.dtype) if memory is None else memory
                 columns = memory[: prod(shape)].reshape(shape)
-                lower = im2col.lowering(image, window, height, scratch) if lower is None else lower
-                for index in range(count):
-                    lower(images.start + index, rows, columns[:, :, :, index])
+                lower = im2col.lowering(image, window, count, height, scratch) if lower is None else lower
+                lower(images, rows, columns)
                 inner = columns.reshape(depth, -1)
             factors = (inner, outer.T) if turned else (outer, inner.T)
             if images.start == rows.start == 0:

@@ -40,8 +40,9 @@ Array = np.ndarray[Any, Any]
 #: Bytes of one block of columns: a usual second-level cache.
 BLOCK_BYTES = 2**21
 
-#: Numbers in the columns of an image from which on shorter copies are worth more steps.
-MANY_NUMBERS = 2**16
+#: Numbers in a block of columns from which on shorter copies are worth more steps, and bytes of what lies between image
+#: and columns then, if one image does not take more.
+MANY_NUMBERS, LINES_BYTES = 2**16, 2**20
 
 #: Pixels in a block that are worth reading the weights for, and the bytes that their columns may take for it.
 ENOUGH_PIXELS, MOST_BYTES = 600, 5 * 2**20
@@ -121,21 +122,20 @@ def planar(image: Array, weight: Array, window: Window, result: Array) -> None:
             shape = (channels, kh, kw, images.stop - images.start, rows.stop - rows.start, out_w)
             if memory is None or lower is None:  # the first block is the largest
                 memory = scratch((prod(shape),), image.dtype)
-                lower = lowering(image, window, shape[4], scratch)
+                lower = lowering(image, window, shape[3], shape[4], scratch)
             columns = memory[: prod(shape)].reshape(shape)
-            for index in range(images.start, images.stop):
-                lower(index, rows, columns[:, :, :, index - images.start])
+            lower(images, rows, columns)
             product(matrix, columns.reshape(depth, -1), result[images, :, rows])
 
 
 class Lowering(Protocol):
-    """Writes columns of an image, (C, kh, kw, rows, W'), for some rows of outputs."""
+    """Writes columns of some images, (C, kh, kw, images, rows, W'), for some rows of outputs."""
 
-    def __call__(self, sample: int, rows: slice, columns: Array) -> None:
-        """Take one image of the batch."""
+    def __call__(self, images: slice, rows: slice, columns: Array) -> None:
+        """Take some images of the batch."""
 
 
-def lowering(image: Array, window: Window, rows: int, scratch: Scratch) -> Lowering:
+def lowering(image: Array, window: Window, images: int, rows: int, scratch: Scratch) -> Lowering:
     """Choose how columns are written.
 
     Parameters
@@ -144,8 +144,8 @@ def lowering(image: Array, window: Window, rows: int, scratch: Scratch) -> Lower
         Any strides.
     window : Window
         Any.
-    rows : int
-        Of outputs, at a time, at most.
+    images, rows : int
+        How many, and rows of outputs, at a time, at most.
     scratch : Scratch
         For what lies between image and columns.
 
@@ -156,68 +156,83 @@ def lowering(image: Array, window: Window, rows: int, scratch: Scratch) -> Lower
     Examples
     --------
     >>> from convbridge.geometry import NO_PADDING
-    >>> X, columns = np.arange(4.0).reshape(1, 1, 2, 2), np.empty((1, 2, 1, 1, 2))
+    >>> X, columns = np.arange(4.0).reshape(1, 1, 2, 2), np.empty((1, 2, 1, 1, 1, 2))
     >>> window = Window.of((2, 2), (2, 1), (1, 1), NO_PADDING, (1, 1))
     >>> with Scratch() as scratch:
-    ...     lowering(X, window, 1, scratch)(0, slice(0, 1), columns)
-    >>> columns[0, :, 0]
-    array([[[0., 1.]],
-    <BLANKLINE>
-           [[2., 3.]]])
+    ...     lowering(X, window, 1, 1, scratch)(slice(0, 1), slice(0, 1), columns)
+    >>> columns.reshape(2, 2)
+    array([[0., 1.],
+           [2., 3.]])
     """
-    many = image.shape[1] * prod(window.kernel) * rows * window.outputs[1] >= MANY_NUMBERS
-    return (_Shifted if many and window.kernel[0] > 1 else _Viewed)(image, window, rows, scratch)
+    many = images * image.shape[1] * prod(window.kernel) * rows * window.outputs[1] >= MANY_NUMBERS
+    if many and window.kernel[0] > 1:
+        return _Shifted(image, window, images, rows, scratch)
+    return _Viewed(image, window, scratch)
 
 
 class _Viewed:
-    """Copies windows of a padded image, all at once: the fewest steps."""
+    """Copies windows, of all images at once or, where there is padding, of one after the other: the fewest steps."""
 
-    def __init__(self, image: Array, window: Window, rows: int, scratch: Scratch) -> None:
-        self._window, self._padded = window, Padded(image, window.padding, scratch)
+    def __init__(self, image: Array, window: Window, scratch: Scratch) -> None:
+        self._padded = Padded(image, window.padding, scratch) if window.padded else None
+        seen = image if self._padded is None else self._padded[0]
+        self._view = windows(seen, window.kernel, window.stride, window.dilation).transpose(1, 2, 3, 0, 4, 5)
 
-    def __call__(self, sample: int, rows: slice, columns: Array) -> None:
-        """Write the columns of some rows of outputs, (C, kh, kw, rows, W')."""
-        window = self._window
-        view = windows(self._padded[sample], window.kernel, window.stride, window.dilation)
-        columns[...] = view[0, :, :, :, rows]
+    def __call__(self, images: slice, rows: slice, columns: Array) -> None:
+        """Write the columns of some rows of outputs, (C, kh, kw, images, rows, W')."""
+        if self._padded is None:
+            columns[...] = self._view[:, :, :, images, rows]
+            return
+        for index in range(images.stop - images.start):
+            _ = self._padded[images.start + index]  # in the memory that is viewed
+            columns[:, :, :, index] = self._view[:, :, :, 0, rows]
 
 
 class _Shifted:
-    """Copies the image once for each column of the kernel, and what each of its rows sees of that in one run.
+    """Copies images once for each column of the kernel, and what each of its rows sees of that in one run.
 
     In a row of W' pixels a copy moves few numbers between steps; the runs that
     kernel rows see are as long as the image.
     """
 
-    def __init__(self, image: Array, window: Window, rows: int, scratch: Scratch) -> None:
+    def __init__(self, image: Array, window: Window, images: int, rows: int, scratch: Scratch) -> None:
         _, channels, _, width = image.shape
         (kh, kw), stride, dilation = window.kernel, window.stride[0], window.dilation[0]
         self._image, self._window = image, window
         self._seen = columns_inside(window, width)
         self._needed = (kh - 1) * dilation // stride
         self._phases = sorted({row * dilation % stride for row in range(kh)})
-        self._memory = scratch((channels, kw, stride, rows + self._needed, window.outputs[1]), image.dtype)
+        one = (channels, kw, stride, rows + self._needed, window.outputs[1])
+        self._together = min(images, max(1, LINES_BYTES // (prod(one) * image.itemsize)))
+        self._memory = scratch((self._together, *one), image.dtype)
         for tap, (here, _) in enumerate(self._seen):
-            self._memory[:, tap, ..., : here.start] = 0
-            self._memory[:, tap, ..., here.stop :] = 0
+            self._memory[:, :, tap, ..., : here.start] = 0
+            self._memory[:, :, tap, ..., here.stop :] = 0
 
-    def __call__(self, sample: int, rows: slice, columns: Array) -> None:
-        """Write the columns of some rows of outputs, (C, kh, kw, rows, W')."""
+    def __call__(self, images: slice, rows: slice, columns: Array) -> None:
+        """Write the columns of some rows of outputs, (C, kh, kw, images, rows, W')."""
+        for first in range(images.start, images.stop, self._together):
+            last = min(first + self._together, images.stop)
+            place = columns[:, :, :, first - images.start : last - images.start]
+            self._lower(slice(first, last), rows, place)
+
+    def _lower(self, images: slice, rows: slice, columns: Array) -> None:
         stride, dilation = self._window.stride[0], self._window.dilation[0]
         count = rows.stop - rows.start
+        memory = self._memory[: images.stop - images.start]
         for phase in self._phases:
             start = rows.start * stride - self._window.padding.top + phase
             first = max(0, -(start // stride))
             last = max(first, min(count + self._needed, (self._image.shape[2] - 1 - start) // stride + 1))
-            lines = self._memory[:, :, phase, : count + self._needed]
-            lines[:, :, :first] = 0
-            lines[:, :, last:] = 0
-            source = self._image[sample, :, start + first * stride : start + last * stride : stride]
+            lines = memory[:, :, :, phase, : count + self._needed]
+            lines[:, :, :, :first] = 0
+            lines[:, :, :, last:] = 0
+            source = self._image[images, :, start + first * stride : start + last * stride : stride]
             for tap, (here, there) in enumerate(self._seen):
-                copy_columns(lines[:, tap, first:last, here], source, there)
+                copy_columns(lines[:, :, tap, first:last, here], source, there)
         for row in range(self._window.kernel[0]):
             down, phase = divmod(row * dilation, stride)
-            columns[:, row] = self._memory[:, :, phase, down : down + count]
+            columns[:, row] = memory[:, :, :, phase, down : down + count].transpose(1, 2, 0, 3, 4)
 
 
 def channels_last(image: Array, weight: Array, window: Window, result: Array) -> None:
