@@ -28,6 +28,7 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import product as steps_of
 from typing import Any
@@ -51,19 +52,19 @@ STRETCH, SHORT_STRETCH, WIDE = 4, 2, 512
 
 
 @lru_cache(maxsize=64)
-def _places(kernel: tuple[int, int], stride: int, rows: int, dtype: str) -> Array:
+def _places(kernel: tuple[int, int], stride: int, dilation: int, rows: int, dtype: str) -> Array:
     """Return where a band holds which element of the kernel: ones in (kh kw, B, image rows, kw)."""
     kh, kw = kernel
-    places = np.zeros((kh, kw, rows, (rows - 1) * stride + kh, kw), dtype)
+    places = np.zeros((kh, kw, rows, (rows - 1) * stride + (kh - 1) * dilation + 1, kw), dtype)
     for row in range(rows):
         for down in range(kh):
             for across in range(kw):
-                places[down, across, row, row * stride + down, across] = 1
+                places[down, across, row, row * stride + down * dilation, across] = 1
     places.flags.writeable = False
     return places.reshape(kh * kw, rows, -1, kw)
 
 
-def bands(weight: Array, rows: int, stride: int, scratch: Scratch) -> Array:
+def bands(weight: Array, rows: int, stride: int, scratch: Scratch, dilation: int = 1) -> Array:
     """Build the matrices: the kernel once in each row.
 
     Parameters
@@ -76,10 +77,12 @@ def bands(weight: Array, rows: int, stride: int, scratch: Scratch) -> Array:
         Along the height.
     scratch : Scratch
         Where they lie.
+    dilation : int
+        Along the height.
 
     Returns
     -------
-    ndarray, shape (C, B, ((B - 1) stride + kh) kw)
+    ndarray, shape (C, B, ((B - 1) stride + (kh - 1) dilation + 1) kw)
 
     Notes
     -----
@@ -95,7 +98,7 @@ def bands(weight: Array, rows: int, stride: int, scratch: Scratch) -> Array:
            [0., 0., 1., 2.]])
     """
     channels, _, kh, kw = weight.shape
-    places = _places((kh, kw), stride, rows, weight.dtype.str)
+    places = _places((kh, kw), stride, dilation, rows, weight.dtype.str)
     matrices = scratch((channels, rows, places.shape[2] * kw), weight.dtype)
     flat = np.ascontiguousarray(weight).reshape(channels, kh * kw)
     np.matmul(flat, places.reshape(kh * kw, -1), out=matrices.reshape(channels, -1))
@@ -125,8 +128,27 @@ def by_channel(image: Array, weight: Array, window: Window, result: Array) -> No
     >>> result.ravel()
     array([ 6., 22.])
     """
+    unless_finite_by_group(_convolve_finite, image, weight, window, result)
+
+
+def unless_finite_by_group(
+    convolve_finite: Callable[[Array, Array, Window, Array], bool],
+    image: Array,
+    weight: Array,
+    window: Window,
+    result: Array,
+) -> None:
+    """Convolve with bands; by :func:`convbridge_numpy.engine.depthwise.by_group` where their zeros meet infinities.
+
+    Parameters
+    ----------
+    convolve_finite : callable
+        Takes the rest, and tells whether what it wrote is finite.
+    image, weight, window, result
+        As for :func:`by_channel`.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
-        if _convolve_finite(image, weight, window, result):
+        if convolve_finite(image, weight, window, result):
             return
     depthwise.by_group(image, weight, window, result)
 

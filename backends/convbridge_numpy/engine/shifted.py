@@ -37,8 +37,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from convbridge_numpy.engine import depthwise
 from convbridge_numpy.engine.arena import Scratch
+from convbridge_numpy.engine.banded import bands, unless_finite_by_group
 from convbridge_numpy.engine.passes import LINE, copy_columns, finite
 from convbridge_numpy.engine.products import even
 from convbridge_numpy.engine.window import Window, overlapping
@@ -88,17 +88,6 @@ def _columns(window: Window, line: int) -> tuple[tuple[int, int, int], ...]:
     return tuple(sorted((at % stride, max(-line, min(at // stride, line)), tap) for at, tap in places))
 
 
-@lru_cache(maxsize=64)
-def _places(kernel: int, stride: int, dilation: int, rows: int, dtype: str) -> Array:
-    """Return where a band holds which element of a column: ones in (kh, B, image rows)."""
-    places = np.zeros((kernel, rows, (rows - 1) * stride + (kernel - 1) * dilation + 1), dtype)
-    for row in range(rows):
-        for down in range(kernel):
-            places[down, row, row * stride + down * dilation] = 1
-    places.flags.writeable = False
-    return places
-
-
 def by_channel(image: Array, weight: Array, window: Window, result: Array) -> None:
     """Convolve each channel by itself.
 
@@ -122,17 +111,14 @@ def by_channel(image: Array, weight: Array, window: Window, result: Array) -> No
     >>> result.ravel()
     array([ 6., 22.])
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if _convolve_finite(image, weight, window, result):
-            return
-    depthwise.by_group(image, weight, window, result)
+    unless_finite_by_group(_convolve_finite, image, weight, window, result)
 
 
 def _convolve_finite(image: Array, weight: Array, window: Window, result: Array) -> bool:
     """Convolve block by block, and tell whether all numbers are finite; else the result is of no use."""
     number, channels, height, width = image.shape
     multiple = len(weight) // channels
-    (_, kw), (sh, sw), _, _, (out_h, out_w) = window
+    (kh, kw), (sh, sw), _, (dh, _), (out_h, out_w) = window
     line = max(out_w, -(-width // sw))  # pixels from one row to the next
     columns = _columns(window, line)
     phases = sorted({phase for phase, _, _ in columns})
@@ -147,8 +133,9 @@ def _convolve_finite(image: Array, weight: Array, window: Window, result: Array)
     images = even(number, fitting // channels) if block == channels else 1
     plane, margin = multiple * out_h * line, -(-max(abs(shift) for _, shift, _ in columns) // LINE) * LINE
     with Scratch() as scratch:
-        matrices = _matrices(weight, window, [tap for _, _, tap in columns], rows, scratch)
-        matrices = matrices.reshape(kw, 1, channels, multiple, *matrices.shape[2:])
+        by_column = weight[:, 0].transpose(2, 0, 1)[[tap for _, _, tap in columns]].reshape(-1, 1, kh, 1)
+        matrices = bands(by_column, rows, sh, scratch, dh)
+        matrices = matrices.reshape(kw, 1, channels, multiple, *matrices.shape[1:])
         memory = scratch((kw, images * block * plane + 2 * margin), image.dtype)
         memory[:, :margin] = 0
         total = None if adjacent else scratch((images * block * plane,), image.dtype)
@@ -180,16 +167,6 @@ def _convolve_finite(image: Array, weight: Array, window: Window, result: Array)
                 if total is not None:
                     place[...] = sums.reshape(together, -1, out_h, line)[..., :out_w]
     return True
-
-
-def _matrices(weight: Array, window: Window, taps: list[int], rows: int, scratch: Scratch) -> Array:
-    """Build the bands of each column, (kw, C, m, B, image rows), as a product with zeros and ones."""
-    kh, kw = window.kernel
-    places = _places(kh, window.stride[0], window.dilation[0], rows, weight.dtype.str)
-    matrices = scratch((kw, len(weight), *places.shape[1:]), weight.dtype)
-    by_column = np.ascontiguousarray(weight[:, 0].transpose(2, 0, 1)[taps]).reshape(-1, kh)
-    np.matmul(by_column, places.reshape(kh, -1), out=matrices.reshape(kw * len(weight), -1))
-    return matrices
 
 
 def _sort(target: Array, image: Array, phase: int, stride: int) -> None:
